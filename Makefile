@@ -1,0 +1,67 @@
+# Needs Python >= 3.11, a Rust toolchain and a C compiler; everything else comes from the package registries
+# into .uv/, .venv/ and target/. `make setup` builds the environment; every target that needs it asks for it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+BIN := .venv/bin
+
+# The environment is made by uv from the lock alone; a newer interpreter is never downloaded.
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+CORE_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(wildcard crates/*/Cargo.toml) $(shell find crates -name '*.rs')
+
+.PHONY: help
+help:  ## say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: .venv/.core-stamp  ## make .venv with everything in it, the core built in release mode
+
+.PHONY: tools
+tools:
+	@missing=0; \
+	need() { echo "make: missing $$1."; echo "  Remedy: $$2"; missing=1; }; \
+	[ -n "$(PYTHON)" ] || need "Python >= 3.11" "install it (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python) or name one: make PYTHON=/path/to/python3.11"; \
+	command -v cargo >/dev/null 2>&1 || need "cargo, the Rust toolchain (>= 1.88)" "install it with rustup (https://rustup.rs) or your system's packages, and put it on PATH"; \
+	command -v cc >/dev/null 2>&1 || need "cc, a C compiler" "Debian, Ubuntu: apt install build-essential; macOS: xcode-select --install"; \
+	exit $$missing
+
+.uv/bin/uv: requirements/uv.txt | tools
+	@echo "== setup: installer into .uv"
+	@$(PYTHON) -m venv .uv || { rm -rf .uv; echo "make: $(PYTHON) cannot make virtual environments."; \
+		echo "  Remedy: install its venv module (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+	@touch $@
+
+.venv/.deps-stamp: requirements/dev.txt | tools $(UV)
+	@echo "== setup: dependencies into .venv"
+	@$(BIN)/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python "$(PYTHON)" .venv
+	@$(UV) pip sync --quiet --require-hashes requirements/dev.txt
+	@touch $@
+
+.venv/.core-stamp: .venv/.deps-stamp $(CORE_SOURCES)
+	@echo "== setup: core, in release mode (the first build takes about a minute)"
+	@$(BIN)/maturin develop --release --locked --uv --quiet
+	@touch $@
+
+.PHONY: lock
+lock: | $(UV)  ## renew the locks of Python packages and crates
+	@lock() { $(UV) pip compile "$$@" --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links; }; \
+	{ echo "# What the package and its development need, locked with hashes. Made by \`make lock\`."; \
+	  lock pyproject.toml --group dev; } > requirements/dev.txt.new; \
+	{ echo "# The installer that \`make setup\` brings when the machine has none. Made by \`make lock\`."; \
+	  grep -E '^uv==' requirements/dev.txt.new | cut -d' ' -f1 | lock - --no-annotate; } > requirements/uv.txt.new; \
+	mv requirements/dev.txt.new requirements/dev.txt; mv requirements/uv.txt.new requirements/uv.txt
+	@cargo update --quiet

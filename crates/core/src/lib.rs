@@ -1,0 +1,1 @@
+//! The hot loops of millstream: bytes and Arrow in and out, no Python.

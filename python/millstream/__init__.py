@@ -1,0 +1,1 @@
+"""Micro-batch stream processing for Python."""
