@@ -1,5 +1,9 @@
 //! `millstream._core`: thin Python bindings of `millstream-core`, one file per file of the core.
 
+mod error;
+mod hash;
+mod key;
+
 use pyo3::prelude::*;
 
 /// The Rust core of millstream; see `_core.pyi` for what it offers.
@@ -15,13 +19,32 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("build_profile", crate::BUILD_PROFILE)?;
         module.add(
-            "build_profile",
-            if cfg!(debug_assertions) {
-                "debug"
-            } else {
-                "release"
-            },
-        )
+            "InvalidLineError",
+            crate::error::invalid_line_error(module.py()),
+        )?;
+        crate::hash::register(module)?;
+        crate::warn_of_debug_build(module.py())
     }
+}
+
+const BUILD_PROFILE: &str = if cfg!(debug_assertions) {
+    "debug"
+} else {
+    "release"
+};
+
+/// A core without optimisation is ten times slower; who measures with it should know.
+fn warn_of_debug_build(py: Python<'_>) -> PyResult<()> {
+    if cfg!(debug_assertions) {
+        let category = py.get_type::<pyo3::exceptions::PyRuntimeWarning>();
+        PyErr::warn(
+            py,
+            &category,
+            c"millstream._core was built in debug mode and is slow; build it with `make setup`",
+            1,
+        )?;
+    }
+    Ok(())
 }

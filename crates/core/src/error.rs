@@ -1,0 +1,38 @@
+//! What can go wrong in the core.
+
+use std::path::PathBuf;
+
+/// A result of the core.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong in the core; the bindings map each kind to one Python exception.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An argument is out of range: fix the program.
+    #[error("{0}")]
+    Invalid(String),
+
+    /// A call came at the wrong time, such as a second start: fix the program.
+    #[error("{0}")]
+    Lifecycle(String),
+
+    /// A line cannot become a record, and the policy is to fail.
+    #[error("the line at byte {line_start} is not a record: {reason}")]
+    InvalidLine {
+        /// Offset of the line's first byte from the beginning of the file or of the connection.
+        line_start: u64,
+        /// Offset of the first byte that is wrong.
+        byte: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// The operating system refused.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file that was asked for.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
