@@ -1,0 +1,218 @@
+"""The work that instructions about batches ask for: plan, run, commit, finish, undo."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from millstream.control.decisions import BatchDone, BatchPlanned, BatchPrepared, InputPlan, SplitPlan
+from millstream.control.instructions import PlanBatch
+from millstream.control.journal import Journal
+from millstream.environment.clock import Clock
+from millstream.execution.backend import Backend
+from millstream.execution.scheduler import Scheduler
+from millstream.graph.batch_run import BatchRun
+from millstream.graph.graph import Graph
+from millstream.graph.inputs import FeedInput, InputNode, PlannedInput, QueueInput, SourceInput
+from millstream.graph.outputs import Output
+from millstream.model.batch import Batch
+from millstream.model.ports.block_feed import Block
+from millstream.observe.events import BatchCompleted, OutputReport
+
+logger = logging.getLogger("millstream")
+
+
+@dataclass(slots=True)
+class _Work:
+    """One batch from its plan to its end."""
+
+    start_ms: int
+    submitted_ms: float
+    planned: dict[str, PlannedInput] = field(default_factory=dict)
+    positions: dict[str, Any] = field(default_factory=dict)
+    batch: Batch | None = None
+    staged: dict[str, Any] = field(default_factory=dict)
+    reports: dict[str, OutputReport] = field(default_factory=dict)
+    started_ms: float = 0.0
+    attempts: int = 0
+
+
+class BatchWork:
+    """Performs the instructions about batches, one at a time.
+
+    Args:
+        graph: the frozen graph.
+        backend: where tasks run.
+        journal: where decisions go before they count.
+        clock: stamps the figures.
+        zero_ms: the zero time of the grid.
+    """
+
+    def __init__(self, graph: Graph, backend: Backend, journal: Journal, clock: Clock, zero_ms: int) -> None:
+        self._graph = graph
+        self._backend = backend
+        self._journal = journal
+        self._clock = clock
+        self._zero_ms = zero_ms
+        self._outputs = {output.name: output for output in graph.outputs}
+        self._memory = list(graph.memory_nodes)
+        self._blocks: dict[str, dict[int, Block]] = {node.name: {} for node in graph.inputs}
+        self._positions: dict[str, Any] = {}
+        self._works: dict[int, _Work] = {}
+
+    def open(self, lineage_id: str) -> None:
+        """Open sources and outputs."""
+        for node in self._graph.inputs:
+            if isinstance(node, SourceInput):
+                node.source.open(None)
+        for output in self._graph.outputs:
+            output.open(lineage_id)
+
+    def hold(self, name: str, block_id: int, block: Block) -> None:
+        """Keep a block until the batch that gets it is done."""
+        self._blocks[name][block_id] = block
+
+    def plan(self, instruction: PlanBatch) -> Mapping[str, int]:
+        """Ask every input what belongs to the batch, and write it to the journal.
+
+        Returns:
+            Records by input, as far as known.
+        """
+        time_ms = instruction.time_ms
+        work = self._works.get(time_ms)
+        if work is None:
+            work = self._works[time_ms] = _Work(instruction.start_ms, self._clock.wall_ms())
+        for node in self._graph.inputs:
+            if node.name not in work.planned:
+                work.planned[node.name] = self._planned(node, instruction, work)
+        self._journal.append(
+            BatchPlanned(
+                time_ms,
+                instruction.start_ms,
+                time_ms,
+                tuple(_input_plan(name, instruction, planned) for name, planned in work.planned.items()),
+                0,
+            )
+        )
+        self._positions.update(work.positions)
+        return {name: planned.records for name, planned in work.planned.items() if planned.records is not None}
+
+    def _planned(self, node: InputNode, instruction: PlanBatch, work: _Work) -> PlannedInput:
+        if isinstance(node, FeedInput):
+            held = self._blocks[node.name]
+            blocks = [held[block_id] for block_id in instruction.blocks.get(node.name, ())]
+            return PlannedInput(blocks=blocks, records=sum(block.records for block in blocks))
+        if isinstance(node, SourceInput):
+            plan = node.source.plan(instruction.time_ms, self._positions.get(node.name), node.limit)
+            work.positions[node.name] = plan.position
+            counts = [split.records for split in plan.splits]
+            known = [count for count in counts if count is not None]
+            return PlannedInput(
+                splits=plan.splits,
+                records=sum(known) if len(known) == len(counts) else None,
+                description=", ".join(split.description for split in plan.splits),
+            )
+        assert isinstance(node, QueueInput)
+        return node.queue.plan()  # type: ignore[no-any-return]
+
+    def run(self, time_ms: int, attempt: int, outputs: tuple[str, ...]) -> None:
+        """Run the tasks of the batch: memory nodes take it in, outputs are staged.
+
+        Raises:
+            Exception: whatever a user's function, a sink or an executor raised.
+        """
+        work = self._works[time_ms]
+        work.started_ms = self._clock.wall_ms()
+        work.attempts = attempt + 1
+        batch = work.batch = Batch(time_ms, attempt, work.planned)
+        run = BatchRun(batch, self._zero_ms, work.planned, Scheduler(self._backend, batch))
+        if self._memory:
+            self._backend.begin_state(time_ms)
+            for node in self._memory:
+                node.absorb(run)
+        for name in outputs:
+            output = self._outputs[name]
+            if (time_ms - self._zero_ms) % output.slide_ms == 0:
+                self._stage(output, run, work)
+        if self._memory:
+            self._journal.append(BatchPrepared(time_ms, attempt))
+
+    def _stage(self, output: Output, run: BatchRun, work: _Work) -> None:
+        began_ms = self._clock.monotonic_ms()
+        error: str | None = None
+        try:
+            work.staged[output.name] = output.stage(run)
+        except BaseException as raised:
+            error = f"{type(raised).__name__}: {raised}"
+            raise
+        finally:
+            duration_ms = self._clock.monotonic_ms() - began_ms
+            work.reports[output.name] = OutputReport(output.name, output.label.operator, duration_ms, error)
+
+    def commit(self, time_ms: int, name: str) -> None:
+        """Commit one output; one to which nothing is due in this batch has nothing staged."""
+        work = self._works[time_ms]
+        if name in work.staged:
+            assert work.batch is not None
+            self._outputs[name].commit(work.batch, work.staged[name])
+
+    def finish(self, time_ms: int) -> BatchCompleted:
+        """Write the end of the batch, and let go of everything that only it needed."""
+        work = self._works[time_ms]
+        self._journal.append(BatchDone(time_ms))
+        if self._memory:
+            self._backend.commit_state(time_ms)
+            for node in self._memory:
+                node.commit(time_ms)
+        for source in self._sources():
+            source.release(time_ms)
+        del self._works[time_ms]
+        return BatchCompleted(
+            time_ms,
+            {name: planned.records for name, planned in work.planned.items() if planned.records is not None},
+            {name: planned.description for name, planned in work.planned.items()},
+            work.submitted_ms,
+            work.started_ms,
+            self._clock.wall_ms(),
+            work.attempts,
+            tuple(work.reports.values()),
+        )
+
+    def roll_back(self, time_ms: int, outputs: tuple[str, ...]) -> None:
+        """Undo an attempt: state, windows and staged output."""
+        work = self._works[time_ms]
+        if self._memory:
+            self._backend.roll_back_state(time_ms)
+            for node in self._memory:
+                node.roll_back(time_ms)
+        for name in outputs:
+            if name in work.staged:
+                assert work.batch is not None
+                self._outputs[name].discard(work.batch, work.staged.pop(name))
+
+    def release_blocks(self, instruction: PlanBatch) -> None:
+        """Forget the blocks of a batch that is planned: its plan holds them from now on."""
+        for name, ids in instruction.blocks.items():
+            held = self._blocks[name]
+            for block_id in ids:
+                held.pop(block_id, None)
+
+    def close(self) -> None:
+        """Close sources and outputs; one that raises is logged and does not keep the others open."""
+        closers: list[Callable[[], None]] = [source.close for source in self._sources()]
+        closers += [output.close for output in self._graph.outputs]
+        for close in closers:
+            try:
+                close()
+            except Exception:
+                logger.exception("Closing a source or a sink failed.")
+
+    def _sources(self) -> list[Any]:
+        return [node.source for node in self._graph.inputs if isinstance(node, SourceInput)]
+
+
+def _input_plan(name: str, instruction: PlanBatch, planned: PlannedInput) -> InputPlan:
+    splits = tuple(SplitPlan(split.data, split.records) for split in planned.splits)
+    return InputPlan(name, instruction.blocks.get(name, ()), splits)

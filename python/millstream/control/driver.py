@@ -1,0 +1,307 @@
+"""The driver: tells the machine what happened and performs what it says."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from millstream.control.batch_work import BatchWork
+from millstream.control.facts import (
+    BatchDue,
+    BatchFailed,
+    BatchFinished,
+    BatchPlanned,
+    BatchPrepared,
+    CommitFailed,
+    Fact,
+    FinishFailed,
+    OutputCommitted,
+    PlanFailed,
+    ProgramStarted,
+    ReceiverRestartDue,
+    RetryDue,
+    StopRequested,
+    StopTimedOut,
+)
+from millstream.control.failure import Failure
+from millstream.control.instructions import (
+    CommitOutput,
+    FinishBatch,
+    HoldInputs,
+    Instruction,
+    PlanBatch,
+    ReportSkipped,
+    RestartReceiver,
+    ResumeInputs,
+    RollBackBatch,
+    RunBatch,
+    ScheduleRetry,
+    StartReceiver,
+    StopReceivers,
+    StopStream,
+)
+from millstream.control.machine import Machine
+from millstream.control.receiver_work import ReceiverWork
+from millstream.environment.environment import Environment
+from millstream.environment.loop import Loop
+from millstream.environment.process_tuning import ProcessTuning
+from millstream.observe.event_bus import EventBus
+from millstream.observe.events import (
+    BatchAttemptFailed,
+    BatchTimesMerged,
+    InputsHeld,
+    StreamingStarted,
+    StreamingStopped,
+)
+
+logger = logging.getLogger("millstream")
+
+
+class Driver:
+    """Runs one stream, in a loop of its own.
+
+    Args:
+        program: the configuration, the machine's first fact.
+        batches: performs what is said about batches.
+        receivers: performs what is said about receivers.
+        bus: hears what happens.
+        environment: clock and loop.
+        tuning: tunes the process while the stream runs, or None to leave it alone.
+    """
+
+    def __init__(
+        self,
+        program: ProgramStarted,
+        batches: BatchWork,
+        receivers: ReceiverWork,
+        bus: EventBus,
+        environment: Environment,
+        tuning: ProcessTuning | None,
+    ) -> None:
+        self._program = program
+        self._batches = batches
+        self._receivers = receivers
+        self._bus = bus
+        self._environment = environment
+        self._clock = environment.clock
+        self._tuning = tuning
+        self._machine = Machine()
+        self._posted: deque[Fact] = deque()
+        self._timers: list[tuple[float, int, Fact]] = []
+        self._numbers = itertools.count()
+        self._next_due_ms = program.zero_time_ms + program.interval_ms
+        self._loop: Loop | None = None
+        self._stop_by_ms = math.inf
+        self._finished_batch = False
+        self.ended = threading.Event()
+        self.failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Start the loop."""
+        if self._tuning is not None:
+            self._tuning.apply()
+        self._bus.post(StreamingStarted(self._clock.wall_ms(), self._program.interval_ms))
+        self._posted.append(self._program)
+        self._receivers.connect(self.post)
+        self._loop = self._environment.drive("millstream-driver", self._step)
+
+    def post(self, fact: Fact) -> None:
+        """Tell the machine something, soon; safe from any thread."""
+        self._posted.append(fact)
+        if self._loop is not None:
+            self._loop.wake()
+
+    def stop(self, *, graceful: bool, timeout_s: float | None) -> bool:
+        """Ask the stream to end and wait for it.
+
+        Returns:
+            False when the time ran out first, or when called from the loop itself, which cannot wait for its own end.
+        """
+        if timeout_s is not None:
+            self._stop_by_ms = self._clock.wall_ms() + timeout_s * 1000.0
+        self.post(StopRequested(graceful))
+        assert self._loop is not None
+        return self._loop.join(None if timeout_s is None else timeout_s + _STOP_GRACE_S)
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait until the stream has ended."""
+        return self.ended.wait(timeout_s)
+
+    def _step(self) -> float | None:
+        try:
+            return self._advance()
+        except BaseException as error:  # The loop's last line of defence: nobody else would hear of it.
+            logger.exception("The driver failed.")
+            self._end(error, {})
+            return None
+
+    def _advance(self) -> float | None:
+        self._take_facts()
+        if self.ended.is_set():
+            return None
+        now_ms = self._clock.wall_ms()
+        while self._timers and self._timers[0][0] <= now_ms:
+            self._handle(heapq.heappop(self._timers)[2])
+        if now_ms >= self._stop_by_ms:
+            self._stop_by_ms = math.inf
+            self._handle(StopTimedOut())
+        elif now_ms >= self._next_due_ms:
+            self._tick(now_ms)
+        self._take_facts()
+        if self.ended.is_set():
+            return None
+        wake_ms = min(self._next_due_ms, self._stop_by_ms, self._timers[0][0] if self._timers else math.inf)
+        if self._finished_batch and self._tuning is not None:
+            self._finished_batch = False
+            self._tuning.idle(wake_ms - self._clock.wall_ms())
+        return float(wake_ms)
+
+    def _tick(self, now_ms: float) -> None:
+        interval_ms = self._program.interval_ms
+        elapsed = math.floor((now_ms - self._program.zero_time_ms) / interval_ms)
+        due_ms = self._program.zero_time_ms + elapsed * interval_ms
+        self._next_due_ms = due_ms + interval_ms
+        self._store_blocks(due_ms)
+        self._handle(BatchDue(due_ms))
+
+    def _store_blocks(self, until_ms: int) -> None:
+        for fact, block in self._receivers.take(until_ms):
+            self._batches.hold(fact.input, fact.block_id, block)
+            self._handle(fact)
+
+    def _take_facts(self) -> None:
+        posted = self._posted
+        while posted:
+            self._handle(posted.popleft())
+            if self._receivers.all_ended:
+                self._after_receivers()
+
+    def _after_receivers(self) -> None:
+        """Make what the receivers left the last batch."""
+        self._receivers.all_ended = False
+        last_ms = self._next_due_ms
+        self._store_blocks(last_ms)
+        self._handle(self._receivers.ended_fact())
+        self._handle(BatchDue(last_ms))
+
+    def _handle(self, fact: Fact) -> None:
+        """Tell the machine a fact, and go on with the answers to what it says until it says nothing more."""
+        answers: deque[Fact] = deque((fact,))
+        while answers:
+            for instruction in self._machine.handle(answers.popleft()):
+                answer = self._perform(instruction)
+                if answer is not None:
+                    answers.append(answer)
+
+    def _perform(self, instruction: Instruction) -> Fact | None:
+        perform = self._PERFORM[type(instruction)]
+        return perform(self, instruction)
+
+    def _plan(self, instruction: PlanBatch) -> Fact:
+        time_ms = instruction.time_ms
+        try:
+            records = self._batches.plan(instruction)
+        except Exception as error:
+            return PlanFailed(time_ms, Failure.of(error))
+        self._batches.release_blocks(instruction)
+        return BatchPlanned(time_ms, records)
+
+    def _run(self, instruction: RunBatch) -> Fact:
+        time_ms, attempt = instruction.time_ms, instruction.attempt
+        try:
+            self._batches.run(time_ms, attempt, instruction.outputs)
+        except BaseException as error:
+            self._bus.post(BatchAttemptFailed(time_ms, attempt, f"{type(error).__name__}: {error}"))
+            return BatchFailed(time_ms, attempt, Failure.of(error))
+        return BatchPrepared(time_ms, attempt)
+
+    def _commit(self, instruction: CommitOutput) -> Fact:
+        time_ms, output = instruction.time_ms, instruction.output
+        try:
+            self._batches.commit(time_ms, output)
+        except BaseException as error:
+            return CommitFailed(time_ms, output, Failure.of(error))
+        return OutputCommitted(time_ms, output)
+
+    def _finish(self, instruction: FinishBatch) -> Fact:
+        try:
+            report = self._batches.finish(instruction.time_ms)
+        except Exception as error:
+            return FinishFailed(instruction.time_ms, Failure.of(error))
+        self._finished_batch = True
+        self._bus.post(report)
+        return BatchFinished(instruction.time_ms)
+
+    def _roll_back(self, instruction: RollBackBatch) -> None:
+        self._batches.roll_back(instruction.time_ms, instruction.outputs)
+
+    def _schedule_retry(self, instruction: ScheduleRetry) -> None:
+        self._at(self._clock.wall_ms() + instruction.delay_ms, RetryDue(instruction.time_ms))
+
+    def _restart_receiver(self, instruction: RestartReceiver) -> None:
+        self._at(self._clock.wall_ms() + instruction.delay_ms, ReceiverRestartDue(instruction.input))
+
+    def _start_receiver(self, instruction: StartReceiver) -> Fact | None:
+        return self._receivers.start(instruction.input)
+
+    def _stop_receivers(self, instruction: StopReceivers) -> None:
+        self._receivers.begin_stop()
+
+    def _hold(self, instruction: HoldInputs) -> None:
+        self._receivers.hold()
+        self._bus.post(InputsHeld(True))
+
+    def _resume(self, instruction: ResumeInputs) -> None:
+        self._receivers.resume()
+        self._bus.post(InputsHeld(False))
+
+    def _report_skipped(self, instruction: ReportSkipped) -> None:
+        self._bus.post(
+            BatchTimesMerged(instruction.from_ms, instruction.to_ms, instruction.count, instruction.slides_count)
+        )
+
+    def _stop_stream(self, instruction: StopStream) -> None:
+        failure = instruction.failure
+        self._end(None if failure is None else failure.error, instruction.left.records)
+
+    def _end(self, error: BaseException | None, left: Mapping[str, int]) -> None:
+        self.failure = error
+        self._receivers.close()
+        self._batches.close()
+        text = None if error is None else f"{type(error).__name__}: {error}"
+        self._bus.post(StreamingStopped(self._clock.wall_ms(), text, dict(left)))
+        self._bus.close(_LISTENERS_END_S)
+        if self._tuning is not None:
+            self._tuning.restore()
+        self.ended.set()
+
+    def _at(self, due_ms: float, fact: Fact) -> None:
+        heapq.heappush(self._timers, (due_ms, next(self._numbers), fact))
+
+    _PERFORM: dict[type, Callable[..., Fact | None]] = {
+        PlanBatch: _plan,
+        RunBatch: _run,
+        CommitOutput: _commit,
+        FinishBatch: _finish,
+        RollBackBatch: _roll_back,
+        ScheduleRetry: _schedule_retry,
+        RestartReceiver: _restart_receiver,
+        StartReceiver: _start_receiver,
+        StopReceivers: _stop_receivers,
+        HoldInputs: _hold,
+        ResumeInputs: _resume,
+        ReportSkipped: _report_skipped,
+        StopStream: _stop_stream,
+    }
+
+
+_STOP_GRACE_S = 10.0
+"""How much longer than its timeout a stop may take: the batch that runs is finished."""
+
+_LISTENERS_END_S = 1.0
+"""How long listeners may take to hear the last events."""

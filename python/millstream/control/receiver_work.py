@@ -1,0 +1,136 @@
+"""The work that instructions about receivers ask for."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+
+from millstream.control.facts import (
+    BlockStored,
+    Fact,
+    ReceiverFailed,
+    ReceiversStopped,
+    ReceiverStarted,
+    ReceiverStopped,
+)
+from millstream.control.failure import Failure
+from millstream.environment.clock import Clock
+from millstream.errors import SourceUnavailableError
+from millstream.graph.graph import Graph
+from millstream.graph.inputs import FeedInput
+from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
+from millstream.observe.event_bus import EventBus
+from millstream.observe.events import ReceiverEvent
+
+logger = logging.getLogger("millstream")
+
+
+class ReceiverWork:
+    """Starts, holds, drains and stops the feeds of a graph.
+
+    Args:
+        graph: the frozen graph.
+        bus: hears what happens to receivers.
+        clock: stamps events.
+        interval_ms: the batch interval.
+        zero_ms: the zero time of the grid.
+
+    Attributes:
+        all_ended: set once, when every feed has ended after `begin_stop`.
+    """
+
+    def __init__(self, graph: Graph, bus: EventBus, clock: Clock, interval_ms: int, zero_ms: int) -> None:
+        self._feeds: dict[str, BlockFeed] = {
+            node.name: node.feed for node in graph.inputs if isinstance(node, FeedInput)
+        }
+        self._bus = bus
+        self._clock = clock
+        self._interval_ms = interval_ms
+        self._zero_ms = zero_ms
+        self._ids = itertools.count()
+        self._started: set[str] = set()
+        self._running = set(self._feeds)
+        self._stopping = False
+        self._post: Callable[[Fact], None] | None = None
+        self.all_ended = False
+
+    def connect(self, post: Callable[[Fact], None]) -> None:
+        """Say where facts go that come from other threads."""
+        self._post = post
+
+    def start(self, name: str) -> Fact | None:
+        """Start a feed, or start it again; its events say how it went."""
+        feed = self._feeds[name]
+        try:
+            if name in self._started:
+                feed.restart()
+            else:
+                self._started.add(name)
+                feed.start(
+                    interval_ms=self._interval_ms, zero_ms=self._zero_ms, notify=lambda event: self._heard(name, event)
+                )
+        except Exception as error:
+            return ReceiverFailed(name, Failure.of(error))
+        return None
+
+    def take(self, until_ms: int) -> Iterator[tuple[BlockStored, Block]]:
+        """Drain every feed up to a batch time."""
+        for name, feed in self._feeds.items():
+            for block in feed.take(until_ms):
+                yield BlockStored(name, next(self._ids), block.batch_ms, block.records), block
+
+    def hold(self) -> None:
+        """Have all feeds stop taking records in."""
+        for feed in self._feeds.values():
+            feed.hold()
+
+    def resume(self) -> None:
+        """Have all feeds take records in again."""
+        for feed in self._feeds.values():
+            feed.resume()
+
+    def begin_stop(self) -> None:
+        """Ask every feed to end."""
+        self._stopping = True
+        for name, feed in self._feeds.items():
+            if name in self._started:
+                feed.begin_stop()
+            else:
+                self._running.discard(name)
+        self._check_ended()
+
+    def ended_fact(self) -> Fact:
+        """The fact that every feed has ended."""
+        return ReceiversStopped()
+
+    def close(self) -> None:
+        """Let go of every feed; one that raises is logged and does not keep the others open."""
+        for name, feed in self._feeds.items():
+            try:
+                feed.close()
+            except Exception:
+                logger.exception("Closing the receiver %s failed.", name)
+
+    def _heard(self, name: str, event: FeedEvent) -> None:
+        """Take an event of a feed, from any thread."""
+        text = None if event.error is None else f"{type(event.error).__name__}: {event.error}"
+        self._bus.post(ReceiverEvent(name, event.kind, event.message, text, self._clock.wall_ms()))
+        assert self._post is not None
+        match event.kind:
+            case "started":
+                self._post(ReceiverStarted(name))
+            case "failed":
+                error = event.error or SourceUnavailableError(f"The receiver {name} failed.", detail=event.message)
+                delay_ms = None if event.delay_s is None else round(event.delay_s * 1000.0)
+                self._post(ReceiverFailed(name, Failure.of(error), delay_ms))
+            case "stopped":
+                self._running.discard(name)
+                self._check_ended()
+                self._post(ReceiverStopped(name))
+            case _:
+                logger.warning("The receiver %s reported: %s %s", name, event.message, text or "")
+
+    def _check_ended(self) -> None:
+        if self._stopping and not self._running:
+            self.all_ended = True

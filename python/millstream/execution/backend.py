@@ -1,0 +1,49 @@
+"""The port behind which executors live: in this process, in worker processes, on a cluster."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from millstream.execution.task import Task
+from millstream.model.batch import Batch
+
+
+class Backend(ABC):
+    """Runs the tasks of a stage on executors, and keeps the versions of their state together.
+
+    All methods are called from one thread at a time. Partition p of any stage runs on the executor
+    `p % executors`, so that keyed state stays where it is.
+
+    Attributes:
+        default_partitions: how many partitions a shuffle gets when nobody says: as many as Python functions
+            can really run at once.
+    """
+
+    default_partitions: int
+
+    @abstractmethod
+    def run(self, tasks: Sequence[Task], batch: Batch | None) -> list[Any]:
+        """Run the tasks of one stage and give their results in order.
+
+        Raises:
+            UserCodeError: a user's function raised; the other tasks of the stage have ended.
+            BackendUnavailableError: executors were lost more often than the limit.
+        """
+
+    @abstractmethod
+    def begin_state(self, batch_ms: int) -> None:
+        """Open a version of all state for a batch."""
+
+    @abstractmethod
+    def commit_state(self, batch_ms: int) -> None:
+        """Make the version of a batch final."""
+
+    @abstractmethod
+    def roll_back_state(self, batch_ms: int) -> None:
+        """Undo the version of a batch without trace."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the executors. Safe to call twice."""

@@ -1,0 +1,107 @@
+"""Readers: where the rows of a task come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from millstream.model.partition import PartitionData, rows_of
+
+if TYPE_CHECKING:
+    from millstream.execution.executor import Executor
+    from millstream.execution.task import Pipeline
+    from millstream.model.ports.replayable_source import ReplayableSource, Split
+    from millstream.rdd.exchange import Exchange, Piece
+    from millstream.state.step import StateStep
+
+
+class Reader(ABC):
+    """Gives the data that a task starts from."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def read(self, executor: Executor) -> PartitionData:
+        """Read; called once for each run of a task, on the executor."""
+
+
+class HeldReader(Reader):
+    """Data at hand."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: PartitionData) -> None:
+        self.data = data
+
+    def read(self, executor: Executor) -> PartitionData:
+        """Give the data."""
+        return executor.unpacked(self.data)
+
+
+class SplitReader(Reader):
+    """One split of a replayable source."""
+
+    __slots__ = ("source", "split")
+
+    def __init__(self, source: ReplayableSource[Any], split: Split) -> None:
+        self.source = source
+        self.split = split
+
+    def read(self, executor: Executor) -> PartitionData:
+        """Read the split."""
+        return self.source.read(self.split).data
+
+
+class MergeReader(Reader):
+    """The pieces that map tasks made for one reduce partition."""
+
+    __slots__ = ("exchange", "sides")
+
+    def __init__(self, exchange: Exchange, sides: Sequence[Sequence[Piece]]) -> None:
+        self.exchange = exchange
+        self.sides = sides
+
+    def read(self, executor: Executor) -> PartitionData:
+        """Merge the pieces."""
+        return self.exchange.merge([[executor.unpacked(piece) for piece in side] for side in self.sides])
+
+
+class PipelinesReader(Reader):
+    """Several pipelines one behind the other, merged by an exchange or only concatenated."""
+
+    __slots__ = ("exchange", "sides")
+
+    def __init__(self, sides: Sequence[Sequence[Pipeline]], exchange: Exchange | None) -> None:
+        self.sides = sides
+        self.exchange = exchange
+
+    def read(self, executor: Executor) -> PartitionData:
+        """Run the pipelines and put their rows together."""
+        sides = [[executor.rows(pipeline) for pipeline in side] for side in self.sides]
+        if self.exchange is not None:
+            return self.exchange.merge(sides)
+        rows: list[Any] = []
+        for part in sides[0]:
+            rows.extend(part)
+        return rows
+
+
+class StepReader(Reader):
+    """What a state step gives for the rows of its inputs."""
+
+    __slots__ = ("index", "inputs", "operator_id", "step")
+
+    def __init__(
+        self, step: StateStep, operator_id: str, index: int, inputs: Sequence[Sequence[Pipeline]]
+    ) -> None:
+        self.step = step
+        self.operator_id = operator_id
+        self.index = index
+        self.inputs = inputs
+
+    def read(self, executor: Executor) -> PartitionData:
+        """Run the step on the table of this operator and partition."""
+        inputs = [[rows_of(executor.rows(pipeline)) for pipeline in part] for part in self.inputs]
+        table = executor.state.table(self.operator_id, self.index)
+        return self.step.run(table, inputs, executor.batch)

@@ -1,0 +1,47 @@
+"""The embedded backend: one executor in this process, nothing to start."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from millstream.execution.backend import Backend
+from millstream.execution.executor import Executor
+from millstream.execution.task import Task
+from millstream.model.batch import Batch
+
+
+class ThreadsBackend(Backend):
+    """Runs tasks in the caller's thread, one after another.
+
+    Why not a thread for each core: Python functions cannot run in parallel under the GIL, and one more thread
+    that is busy in Python makes every other one wait for whole switch intervals.
+    """
+
+    default_partitions = 1
+
+    def __init__(self) -> None:
+        self.executor = Executor()
+        self._lock = threading.RLock()
+
+    def run(self, tasks: Sequence[Task], batch: Batch | None) -> list[Any]:
+        """Run the tasks here."""
+        with self._lock:
+            run = self.executor.run
+            return [run(task, batch) for task in tasks]
+
+    def begin_state(self, batch_ms: int) -> None:
+        """Open a version of all state for a batch."""
+        self.executor.state.begin(batch_ms)
+
+    def commit_state(self, batch_ms: int) -> None:
+        """Make the version of a batch final."""
+        self.executor.state.commit(batch_ms)
+
+    def roll_back_state(self, batch_ms: int) -> None:
+        """Undo the version of a batch."""
+        self.executor.state.rollback(batch_ms)
+
+    def close(self) -> None:
+        """There is nothing to end."""

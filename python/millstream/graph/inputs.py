@@ -1,0 +1,129 @@
+"""Inputs: the nodes where data enters. Each says how what was planned for a batch becomes lineage."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from millstream.graph.batch_run import BatchRun
+from millstream.graph.node import Node
+from millstream.model.label import Label
+from millstream.model.partition import Columns, PartitionData
+from millstream.model.ports.block_feed import Block, BlockFeed
+from millstream.model.ports.replayable_source import ReplayableSource, Split
+from millstream.rdd.lineage import Held, Lineage, SplitsRead, Union
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedInput:
+    """What one input contributes to one batch; the same in every attempt.
+
+    Attributes:
+        blocks: blocks of a pushed input.
+        splits: splits of a replayable source.
+        lineages: ready-made lineages, of a queue of RDDs.
+        records: how many records, or None where only reading can tell.
+        description: one line for people.
+    """
+
+    blocks: Sequence[Block] = ()
+    splits: Sequence[Split] = ()
+    lineages: Sequence[Lineage] = ()
+    records: int | None = 0
+    description: str = ""
+
+
+class InputNode(Node):
+    """An input of the graph.
+
+    Args:
+        name: unique in the graph; names the input in journal, errors and UI.
+        interval_ms: the batch interval.
+    """
+
+    def __init__(self, name: str, interval_ms: int, label: Label) -> None:
+        super().__init__((), interval_ms, label)
+        self.name = name
+
+    def compute(self, run: BatchRun) -> Lineage | None:
+        """Turn what was planned for this batch into lineage."""
+        return self.lineage_of(run.planned[self.name], run)
+
+    @abstractmethod
+    def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
+        """Turn what was planned into lineage."""
+
+
+class FeedInput(InputNode):
+    """An input that gets blocks pushed."""
+
+    def __init__(self, name: str, interval_ms: int, feed: BlockFeed, label: Label) -> None:
+        super().__init__(name, interval_ms, label)
+        self.feed = feed
+
+    def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
+        """Spread the blocks, in order, over as many partitions as Python functions can run at once."""
+        return Held(_spread(planned.blocks, run.runner.default_partitions))
+
+
+class SourceInput(InputNode):
+    """An input that is read from a replayable source.
+
+    Args:
+        limit: most records (for files: files) a batch, or None.
+    """
+
+    def __init__(
+        self, name: str, interval_ms: int, source: ReplayableSource[Any], limit: int | None, label: Label
+    ) -> None:
+        super().__init__(name, interval_ms, label)
+        self.source = source
+        self.limit = limit
+
+    def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
+        """Make one partition of each split."""
+        return SplitsRead(self.source, planned.splits)
+
+
+class QueueInput(InputNode):
+    """An input that takes ready batches from a queue.
+
+    Args:
+        queue: gives the elements of the next batch: RDDs, or sequences of records.
+    """
+
+    def __init__(self, name: str, interval_ms: int, queue: Any, label: Label) -> None:
+        super().__init__(name, interval_ms, label)
+        self.queue = queue
+
+    def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
+        """Unite the elements of the batch."""
+        if len(planned.lineages) == 1:
+            return planned.lineages[0]
+        return Union(planned.lineages)
+
+
+def _spread(blocks: Sequence[Block], partitions: int) -> list[PartitionData]:
+    if not blocks:
+        return [[]]
+    count = min(partitions, len(blocks))
+    if count == 1:
+        return [_joined(blocks)]
+    bounds = [len(blocks) * p // count for p in range(count + 1)]
+    return [_joined(blocks[low:high]) for low, high in zip(bounds, bounds[1:], strict=False)]
+
+
+def _joined(blocks: Sequence[Block]) -> PartitionData:
+    if len(blocks) == 1:
+        return blocks[0].data
+    if all(isinstance(block.data, Columns) for block in blocks):
+        import pyarrow as pa
+
+        parts: list[Any] = [block.data for block in blocks]
+        return Columns(pa.concat_tables([part.table for part in parts]), scalar=parts[0].scalar)
+    rows: list[Any] = []
+    for block in blocks:
+        rows.extend(block.data.rows() if isinstance(block.data, Columns) else block.data)
+    return rows

@@ -1,0 +1,183 @@
+"""Output operations: what a batch leaves behind. Computed before the batch is prepared, made visible after."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from millstream.errors import MillstreamError, UserCodeError
+from millstream.graph.batch_run import BatchRun
+from millstream.graph.node import Node
+from millstream.model.batch import Batch
+from millstream.model.current import running_batch
+from millstream.model.label import Label
+from millstream.model.partition import Partition, PartitionData
+from millstream.model.ports.sink import Sink, SinkLineage
+from millstream.rdd.lineage import Held
+from millstream.rdd.operations import ApplyPartition, Collect
+from millstream.rdd.rdd import RDD
+
+
+class Output(ABC):
+    """One output operation.
+
+    Args:
+        node: what it puts out.
+        name: unique in the program; commits are kept by it.
+
+    Attributes:
+        slide_ms: it is due when its node is.
+    """
+
+    def __init__(self, node: Node, name: str, label: Label) -> None:
+        self.node = node
+        self.name = name
+        self.label = label
+        self.slide_ms = node.slide_ms
+        node.dependents += 1
+
+    def open(self, lineage_id: str) -> int | None:
+        """Get ready; give the newest batch time that is committed already, or None."""
+        return None
+
+    @abstractmethod
+    def stage(self, run: BatchRun) -> Any:
+        """Compute the output of a batch so that nobody sees it yet; repeated for every attempt."""
+
+    @abstractmethod
+    def commit(self, batch: Batch, staged: Any) -> None:
+        """Make what was staged visible; idempotent where the sink is."""
+
+    def discard(self, batch: Batch, staged: Any) -> None:  # noqa: B027 - most outputs stage nothing outside
+        """Throw away what was staged."""
+
+    def close(self) -> None:  # noqa: B027 - most outputs hold nothing
+        """Let go of everything."""
+
+
+class RDDOutput(Output):
+    """`foreach_rdd`: a user's function on the RDD of each batch, at least once.
+
+    Args:
+        f: takes the RDD and the batch.
+    """
+
+    def __init__(self, node: Node, f: Callable[[RDD[Any], Batch], Any], name: str, label: Label) -> None:
+        super().__init__(node, name, label)
+        self.f = f
+
+    def stage(self, run: BatchRun) -> Any:
+        """Call the function; a batch in which the stream gives nothing has an empty RDD."""
+        lineage = run.lineage(self.node)
+        rdd: RDD[Any] = RDD(Held([]) if lineage is None else lineage, run.runner)
+        try:
+            with running_batch(run.batch):
+                self.f(rdd, run.batch)
+        except MillstreamError:
+            raise
+        except Exception as error:
+            raise output_failed(self, run.batch, error) from error
+
+    def commit(self, batch: Batch, staged: Any) -> None:
+        """The function did its work already."""
+
+
+class Delivery(Protocol):
+    """Gets the rows of a batch on the driver, such as a printer or a list.
+
+    Attributes:
+        limit: how many rows it wants at most, or None for all.
+    """
+
+    limit: int | None
+
+    def deliver(self, batch: Batch, rows: list[Any]) -> None:
+        """Take the rows of one batch."""
+        ...
+
+
+class DeliveryOutput(Output):
+    """Rows of each batch handed over on the driver when the batch is prepared."""
+
+    def __init__(self, node: Node, delivery: Delivery, name: str, label: Label) -> None:
+        super().__init__(node, name, label)
+        self.delivery = delivery
+        self._end = Collect(delivery.limit)
+
+    def stage(self, run: BatchRun) -> list[Any]:
+        """Collect the rows, no more than are wanted, from no more partitions than are needed."""
+        lineage = run.lineage(self.node)
+        if lineage is None:
+            return []
+        limit = self.delivery.limit
+        if limit is None or lineage.partitions <= 1:
+            parts = run.runner.run(lineage, self._end)
+            if len(parts) == 1:
+                rows: list[Any] = parts[0]
+                return rows
+            return [row for part in parts for row in part]
+        return RDD[Any](lineage, run.runner).take(limit)
+
+    def commit(self, batch: Batch, staged: Any) -> None:
+        """Hand the rows over."""
+        try:
+            with running_batch(batch):
+                self.delivery.deliver(batch, staged)
+        except MillstreamError:
+            raise
+        except Exception as error:
+            raise output_failed(self, batch, error) from error
+
+
+class SinkOutput(Output):
+    """A sink: staged by tasks, committed once for each batch."""
+
+    def __init__(self, node: Node, sink: Sink[Any], name: str, label: Label) -> None:
+        super().__init__(node, name, label)
+        self.sink = sink
+        self._end = ApplyPartition(StagePartition(sink))
+
+    def open(self, lineage_id: str) -> int | None:
+        """Open the sink."""
+        return self.sink.open(SinkLineage(lineage_id, self.name))
+
+    def stage(self, run: BatchRun) -> list[Any]:
+        """Stage every partition."""
+        lineage = run.lineage(self.node)
+        return [] if lineage is None else run.runner.run(lineage, self._end)
+
+    def commit(self, batch: Batch, staged: Any) -> None:
+        """Commit the receipts."""
+        self.sink.commit(batch, staged)
+
+    def discard(self, batch: Batch, staged: Any) -> None:
+        """Discard the receipts."""
+        self.sink.discard(batch, staged)
+
+    def close(self) -> None:
+        """Close the sink."""
+        self.sink.close()
+
+
+class StagePartition:
+    """Stages one partition on an executor."""
+
+    def __init__(self, sink: Sink[Any]) -> None:
+        self.sink = sink
+
+    def __call__(self, batch: Batch, index: int, data: PartitionData) -> Any:
+        """Stage a partition and give its receipt."""
+        return self.sink.stage(batch, index, Partition(data))
+
+
+def output_failed(output: Output, batch: Batch, error: Exception) -> UserCodeError:
+    """The error for an output whose function raised."""
+    return UserCodeError(
+        f"The output {output.name} raised {type(error).__name__}: {error}",
+        operator=output.label.operator,
+        site=output.label.site,
+        batch_time_ms=batch.time_ms,
+        detail=f"{output.label.operator} at {output.label.site}, batch {batch.time.isoformat()}.",
+        hint="The cause below shows the line.",
+    )

@@ -1,0 +1,89 @@
+"""What a user's function asks for: the record alone, or the record and the batch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from millstream.errors import GraphError
+
+
+def wants_batch(f: Callable[..., Any], normal: int) -> bool:
+    """Say whether a function asks for the batch as one more argument.
+
+    It does if, and only if, it requires exactly one positional argument more than the operation normally
+    gives. Arguments with a default do not count, nor does the `self` of a bound method, nor what a
+    `functools.partial` has filled in. A function whose signature cannot be known, such as some builtins, does not ask.
+
+    Args:
+        f: any callable.
+        normal: how many positional arguments the operation gives, the batch not counted, >= 0.
+
+    Example:
+        >>> wants_batch(lambda x: x, 1), wants_batch(lambda x, batch: x, 1), wants_batch(lambda x, n=2: x, 1)
+        (False, True, False)
+        >>> wants_batch(str.split, 1), wants_batch("a b".split, 1)
+        (False, False)
+    """
+    return required_positionals(f) == normal + 1
+
+
+def required_positionals(f: Callable[..., Any]) -> int | None:
+    """Count the positional arguments that a call must give, or None where the signature cannot be known.
+
+    Example:
+        >>> import functools
+        >>> required_positionals(functools.partial(pow, 2)), required_positionals(lambda a, b, *rest: a)
+        (1, 2)
+        >>> required_positionals(dict)
+    """
+    if type(f) is FunctionType and not hasattr(f, "__wrapped__"):
+        return max(0, f.__code__.co_argcount - len(f.__defaults__ or ()))
+    signature = _signature(f, follow=False)
+    if signature is None:
+        return None
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds and hasattr(f, "__wrapped__"):
+        # Why only then: a decorator's (*args) passes on what the wrapped function takes, but one that names its
+        # parameters takes these, whatever functools.wraps copied.
+        signature = _signature(f, follow=True) or signature
+    return sum(
+        parameter.default is inspect.Parameter.empty
+        and parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        for parameter in signature.parameters.values()
+    )
+
+
+def refuse_coroutine(f: Callable[..., Any], operator: str) -> None:
+    """Refuse a function made by `async def` where nothing awaits it.
+
+    Args:
+        f: any callable; partials, methods and objects with an async `__call__` are seen through.
+        operator: the operator that would call it, for the error.
+
+    Raises:
+        GraphError: the function is a coroutine function or an async generator. Use `map_async`, or a plain function.
+
+    Example:
+        >>> refuse_coroutine(len, "map")
+    """
+    for candidate in (f, getattr(type(f), "__call__", None)):
+        if inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate):
+            raise GraphError(
+                f"{operator} was given a coroutine function, which nothing would await.",
+                detail=f"{_named(f)} is defined with async def.",
+                hint="Use map_async, which awaits it, or give a plain function.",
+            )
+
+
+def _signature(f: Callable[..., Any], *, follow: bool) -> inspect.Signature | None:
+    try:
+        return inspect.signature(f, follow_wrapped=follow)
+    except (ValueError, TypeError):  # Some builtins have no signature; not callable is for the call to say.
+        return None
+
+
+def _named(f: Callable[..., Any]) -> str:
+    return str(getattr(f, "__qualname__", None) or type(f).__qualname__)

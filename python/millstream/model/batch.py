@@ -1,0 +1,42 @@
+"""The batch that a user's function may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+_NO_INPUTS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch, as a user's function sees it.
+
+    Attributes:
+        time_ms: batch time, the end of the interval, milliseconds since the Unix epoch.
+        attempt: 0 for the first run of the batch, 1 for the first retry, and so on.
+        inputs: what each input contributed, by the name of the input.
+
+    Example:
+        >>> Batch(1_500).time.isoformat()
+        '1970-01-01T00:00:01.500000+00:00'
+        >>> Batch(1_500).id
+        '1500'
+    """
+
+    time_ms: int
+    attempt: int = 0
+    inputs: Mapping[str, Any] = field(default=_NO_INPUTS)
+
+    @property
+    def time(self) -> datetime:
+        """The batch time as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.time_ms / 1000, UTC)
+
+    @property
+    def id(self) -> str:
+        """An identity that every attempt of this batch shares; the idempotency key for outside systems."""
+        return str(self.time_ms)

@@ -1,0 +1,87 @@
+"""The port behind every pushed input: whatever holds blocks until a batch takes them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from millstream.model.partition import PartitionData
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An immutable run of records that arrived together.
+
+    Attributes:
+        data: the records.
+        records: how many.
+        batch_ms: the batch time of the grid slot in which the block was sealed; the block goes to the first
+            planned batch at or after it.
+        position: where the sender stood after the block, or None.
+    """
+
+    data: PartitionData
+    records: int
+    batch_ms: int
+    position: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """Something that happened to an input.
+
+    Attributes:
+        kind: `started`, `failed`, `stopped`, `error` (it goes on), `reconnected`.
+        message: one line.
+        error: the exception, or None.
+        delay_s: the pause that the receiver asked for before its restart, or None.
+    """
+
+    kind: str
+    message: str = ""
+    error: BaseException | None = None
+    delay_s: float | None = None
+
+
+class BlockFeed(ABC):
+    """An input whose records were pushed and wait in memory.
+
+    `start`, `take`, `hold`, `resume`, `restart`, `stop` are called by the driver's thread; filling happens
+    elsewhere. The room is bounded: when it is full the feed slows whoever fills it.
+    """
+
+    name: str = "feed"
+
+    @abstractmethod
+    def start(self, *, interval_ms: int, zero_ms: int, notify: Callable[[FeedEvent], None]) -> None:
+        """Begin to receive, without blocking. `notify` may be called from any thread, with one event each."""
+
+    @abstractmethod
+    def take(self, until_ms: int) -> list[Block]:
+        """Seal and hand over, oldest first, every block of grid slots up to `until_ms`. Must take microseconds."""
+
+    @abstractmethod
+    def hold(self) -> None:
+        """Stop taking records in (admission); what is there stays."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Take records in again."""
+
+    @abstractmethod
+    def set_rate(self, records_per_s: float | None) -> None:
+        """Change the limit of records a second; None: no limit."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Start again after a failure."""
+
+    @abstractmethod
+    def begin_stop(self) -> None:
+        """Ask the feed to stop receiving; returns at once. A `stopped` event follows; blocks stay for `take`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything, without waiting long."""

@@ -1,0 +1,83 @@
+"""The port of sinks: staged by tasks, committed once for each batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from millstream.model.batch import Batch
+from millstream.model.partition import Partition
+
+T_contra = TypeVar("T_contra", contravariant=True)
+
+Receipt: TypeAlias = Any
+"""What `stage` gives back: small plain data that tells `commit` and `discard` what was staged."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkLineage:
+    """Whose commits these are.
+
+    Attributes:
+        lineage_id: the identity of one unbroken history of the program.
+        output: the name of the output operation, unique in the program.
+        epoch: counts the drivers of this lineage; part of every staged name.
+    """
+
+    lineage_id: str
+    output: str
+    epoch: int = 0
+
+
+class Sink(ABC, Generic[T_contra]):
+    """Where the records of a batch go, exactly once.
+
+    `open`, `commit`, `discard` and `close` are called on the driver, one at a time; `stage` on executors, from
+    a pickled copy of the opened object. For each batch: `stage` for every partition (again for a retried
+    attempt), then `commit` with the receipts of one complete attempt; or `discard`.
+
+    A crash after `stage` leaves staged data that nobody sees; `open` of the next driver may clear it. A crash
+    in or after `commit`, before the engine noted it, makes the engine ask `open` which batch was newest: so
+    commit and the record of it must be one atomic step.
+    """
+
+    name: str = "sink"
+    """Shown in errors, events and the UI."""
+
+    @abstractmethod
+    def open(self, lineage: SinkLineage) -> int | None:
+        """Get ready and give the newest committed batch time of this lineage and output, in ms, or None.
+
+        Raises:
+            InvalidError: the sink can never work as configured.
+            SinkUnavailableError: it may work later; the engine tries again.
+        """
+
+    @abstractmethod
+    def stage(self, batch: Batch, partition: int, data: Partition[Any]) -> Receipt:
+        """Write one partition so that nobody sees it yet. May be called again for the same partition.
+
+        Names must carry epoch, batch time and `batch.attempt`, so that a late attempt cannot touch another's.
+        """
+
+    @abstractmethod
+    def commit(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        """Make the batch visible in one atomic step. Idempotent: a batch that is committed stays as it is.
+
+        Args:
+            batch: the batch; its time is larger than that of every commit before.
+            receipts: what `stage` gave, in order of partitions.
+
+        Raises:
+            FencedError: a newer driver has committed: stop.
+            SinkUnavailableError: may pass; commit is called again.
+        """
+
+    @abstractmethod
+    def discard(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        """Throw away what an attempt staged. Never raises for data that is gone already."""
+
+    def close(self) -> None:
+        """Let go of everything. Called once at stop; not called after a crash."""
