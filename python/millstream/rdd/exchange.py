@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from operator import add
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from millstream.errors import ArgumentTypeError, MillstreamError, UserCodeError, shown
+from millstream.errors import InternalError
 from millstream.model.label import Label
 from millstream.model.partition import Rows
+from millstream.rdd.failures import function_failed, key_refused, not_comparable
 from millstream.rdd.operations import Collect, Combine, Count, CountValues, End
-from millstream.rdd.partitioner import Partitioner, key_of
+from millstream.rdd.partitioner import ByRange, Partitioner, key_of
+from millstream.rdd.ranges import find_bounds
+
+if TYPE_CHECKING:
+    from millstream.rdd.lineage import Lineage
+    from millstream.rdd.runner import Runner
 
 Piece = Any
 """What one map task holds ready for one reduce task: a dict or a list."""
@@ -45,6 +52,21 @@ class Exchange(ABC):
     @abstractmethod
     def merge(self, sides: Sequence[Sequence[Piece]]) -> Rows:
         """Merge the pieces of one reduce partition, for each parent in the order of its map partitions."""
+
+    def in_place(self) -> Exchange | None:
+        """Give the exchange whose `merge` takes the rows of parents that are spread by the partitioner already.
+
+        Returns:
+            None where the rows have to move all the same.
+        """
+        return None
+
+    def prepared(self, parents: Sequence[Lineage], runner: Runner) -> Sequence[Lineage]:
+        """Do what has to be done before the map tasks run; gives the parents that these read.
+
+        Called on the driver, once for each computation of the shuffle.
+        """
+        return parents
 
 
 def pairs_of(piece: Piece) -> Iterable[Any]:
@@ -81,7 +103,14 @@ class CombineByKey(Exchange):
     def split(self, result: Any, index: int) -> Sequence[Piece]:
         """Split the combined dict by key."""
         assert self.partitioner is not None
-        return self.partitioner.split_dict(result)
+        try:
+            return self.partitioner.split_dict(result)
+        except (TypeError, ValueError) as error:
+            raise key_refused(self.label, error) from error
+
+    def in_place(self) -> Exchange | None:
+        """Combine the rows themselves."""
+        return CombineInPlace(self)
 
     def merge(self, sides: Sequence[Sequence[Piece]]) -> Rows:
         """Join the combiners of each key; a single piece is taken as it is."""
@@ -96,23 +125,51 @@ class CombineByKey(Exchange):
                     try:
                         merged[key] = f(merged[key], combiner)
                     except Exception as error:
-                        raise _merge_failed(self.label, key, combiner, error) from error
+                        raise function_failed(self.label, error, "merging values of the key", key) from error
                 else:
                     merged[key] = combiner
         return merged.items()
 
 
-def _merge_failed(label: Label, key: Any, value: Any, error: Exception) -> MillstreamError:
-    if isinstance(error, MillstreamError):
-        return error
-    return UserCodeError(
-        f"A function given to {label.operator} raised {type(error).__name__}: {error}",
-        operator=label.operator,
-        site=label.site,
-        record=shown((key, value)),
-        detail=f"It was merging values of the key {shown(key)}.",
-        hint="The cause below shows the line.",
-    )
+class CombineInPlace(Exchange):
+    """Values of a key combined where they are: their pairs are in the right partitions already.
+
+    Args:
+        exchange: what combines; its `end` combines the pairs of one partition.
+    """
+
+    __slots__ = ("create", "merge_value")
+
+    def __init__(self, exchange: CombineByKey) -> None:
+        super().__init__(exchange.partitions, exchange.partitioner, exchange.end, exchange.label)
+        end = exchange.end
+        assert isinstance(end, Combine)
+        self.create = end.create
+        self.merge_value = end.merge
+
+    def split(self, result: Any, index: int) -> Sequence[Piece]:
+        """Never asked for: nothing moves."""
+        raise InternalError("An exchange that merges in place was asked to split.")
+
+    def merge(self, sides: Sequence[Sequence[Piece]]) -> Rows:
+        """Combine the values of each key."""
+        create, merge_value = self.create, self.merge_value
+        combined: dict[Any, Any] = {}
+        for piece in sides[0]:
+            for pair in pairs_of(piece):
+                key = key_of(pair)
+                try:
+                    known = key in combined
+                except TypeError as error:
+                    raise key_refused(self.label, error, key) from error
+                try:
+                    if known:
+                        combined[key] = merge_value(combined[key], pair[1])
+                    else:
+                        combined[key] = pair[1] if create is None else create(pair[1])
+                except Exception as error:
+                    raise function_failed(self.label, error, "combining", pair) from error
+        return combined.items()
 
 
 class ByKey(Exchange):
@@ -126,7 +183,14 @@ class ByKey(Exchange):
     def split(self, result: Any, index: int) -> Sequence[Piece]:
         """Split the pairs by key."""
         assert self.partitioner is not None
-        return self.partitioner.split_pairs(_list_of(result))
+        try:
+            return self.partitioner.split_pairs(_list_of(result))
+        except (TypeError, ValueError) as error:
+            raise key_refused(self.label, error) from error
+
+    def in_place(self) -> Exchange | None:
+        """Pieces are nothing but rows, so rows merge in the same way."""
+        return self
 
     def merge(self, sides: Sequence[Sequence[Piece]]) -> Rows:
         """Put the pieces one behind the other."""
@@ -147,7 +211,7 @@ class GroupByKey(ByKey):
                 try:
                     values = grouped.get(key)
                 except TypeError as error:
-                    raise unhashable(self.label, key) from error
+                    raise key_refused(self.label, error, key) from error
                 if values is None:
                     grouped[key] = [pair[1]]
                 else:
@@ -171,7 +235,7 @@ class Cogroup(ByKey):
                     try:
                         values = grouped.get(key)
                     except TypeError as error:
-                        raise unhashable(self.label, key) from error
+                        raise key_refused(self.label, error, key) from error
                     if values is None:
                         values = grouped[key] = tuple([] for _ in range(count))
                     values[side].append(pair[1])
@@ -181,19 +245,53 @@ class Cogroup(ByKey):
 class SortByKey(ByKey):
     """Pairs in ranges of their key, sorted inside each: all partitions together are in order."""
 
-    __slots__ = ("ascending", "key")
+    __slots__ = ("ranges",)
 
-    def __init__(self, partitioner: Partitioner, key: Callable[[Any], Any], *, ascending: bool, label: Label) -> None:
-        super().__init__(partitioner, label)
-        self.key = key
-        self.ascending = ascending
+    def __init__(self, ranges: ByRange, label: Label) -> None:
+        super().__init__(ranges, label)
+        self.ranges = ranges
+
+    def prepared(self, parents: Sequence[Lineage], runner: Runner) -> Sequence[Lineage]:
+        """Compute the parent and find the bounds of the ranges in a sample of its keys."""
+        return find_bounds(self.ranges, parents, runner, self.label)
+
+    def split(self, result: Any, index: int) -> Sequence[Piece]:
+        """Split the pairs by the range of their key."""
+        try:
+            return self.ranges.split_pairs(_list_of(result))
+        except TypeError as error:
+            raise not_comparable(self.label, error) from error
 
     def merge(self, sides: Sequence[Sequence[Piece]]) -> Rows:
         """Sort the pairs by key; equal keys keep the order of the map partitions."""
-        key = self.key
         rows = list(_concatenated(sides[0]))
-        rows.sort(key=lambda pair: key(pair[0]), reverse=not self.ascending)
+        try:
+            rows.sort(key=key_of, reverse=not self.ranges.ascending)
+        except TypeError as error:
+            raise not_comparable(self.label, error) from error
         return rows
+
+
+class Distinct(Exchange):
+    """Each record once, where it appeared first; rows are their own keys."""
+
+    __slots__ = ("spread",)
+
+    def __init__(self, spread: Partitioner, label: Label) -> None:
+        # Why no partitioner: it says how the keys of pairs are spread, and these rows are spread as a whole.
+        super().__init__(spread.partitions, None, CountValues(label), label)
+        self.spread = spread
+
+    def split(self, result: Any, index: int) -> Sequence[Piece]:
+        """Split the counted records."""
+        try:
+            return self.spread.split_dict(result)
+        except (TypeError, ValueError) as error:
+            raise key_refused(self.label, error) from error
+
+    def merge(self, sides: Sequence[Sequence[Piece]]) -> Rows:
+        """Keep the first of equal records."""
+        return list(dict.fromkeys(chain.from_iterable(sides[0])))
 
 
 class RoundRobin(Exchange):
@@ -225,15 +323,6 @@ def _concatenated(pieces: Sequence[Piece]) -> Rows:
     return rows
 
 
-def unhashable(label: Label, key: Any) -> ArgumentTypeError:
-    """The error for a key that cannot be hashed."""
-    return ArgumentTypeError(
-        f"{label.operator} met a key that cannot be hashed.",
-        detail=f"The key is {shown(key)} of type {type(key).__name__}.",
-        hint="Use a key that cannot change, such as a tuple or a string.",
-    )
-
-
 class CountValuesByKey(CombineByKey):
     """How often each row occurs: rows are the keys, counts are added."""
 
@@ -242,6 +331,10 @@ class CountValuesByKey(CombineByKey):
     def __init__(self, partitioner: Partitioner, label: Label) -> None:
         super().__init__(partitioner, None, add, add, label)
         self.end = CountValues(label)
+
+    def in_place(self) -> Exchange | None:
+        """Parents that are spread by the keys of their pairs are not spread by whole records."""
+        return None
 
 
 class CountAll(Exchange):

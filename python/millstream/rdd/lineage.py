@@ -167,3 +167,16 @@ class Stepped(Lineage):
 
     def drop(self) -> None:
         """Keep the partitions all the same: a second step would change the state twice."""
+
+
+def held_rows(rows: list[Any], partitions: int) -> Held:
+    """Spread rows over partitions in runs of equal length.
+
+    Example:
+        >>> held_rows([1, 2, 3], 2).parts
+        [[1], [2, 3]]
+    """
+    if partitions == 1:
+        return Held([rows])
+    bounds = [len(rows) * p // partitions for p in range(partitions + 1)]
+    return Held([rows[low:high] for low, high in zip(bounds, bounds[1:], strict=False)])

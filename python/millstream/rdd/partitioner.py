@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Pair = tuple[Any, Any]
 
+_PARTITION_BY = Label("partition_by")
+
 
 class Partitioner(ABC):
     """Assigns keys to partitions; two that are equal assign alike.
@@ -99,22 +101,20 @@ class ByFunction(_PerKey):
     Args:
         partitions: how many partitions.
         f: gives an int for a key, the same one in every process.
-        label: the operator that the function was given to.
     """
 
-    __slots__ = ("f", "label", "partitions")
+    __slots__ = ("f", "partitions")
 
-    def __init__(self, partitions: int, f: Callable[[Any], int], label: Label) -> None:
+    def __init__(self, partitions: int, f: Callable[[Any], int]) -> None:
         self.partitions = partitions
         self.f = f
-        self.label = label
 
     def partition_of(self, key: Any) -> int:
         """Give the partition that the function chose."""
         try:
             number = self.f(key)
         except Exception as error:
-            raise function_failed(self.label, error, "placing the key", key) from error
+            raise function_failed(_PARTITION_BY, error, "placing the key", key) from error
         if not isinstance(number, int):
             raise ArgumentTypeError(
                 "A partition function must return an int.",

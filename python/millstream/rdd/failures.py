@@ -1,0 +1,50 @@
+"""Errors of users' functions that the library itself calls, beside the generated loops of stages."""
+
+from __future__ import annotations
+
+from millstream.errors import ArgumentTypeError, MillstreamError, UserCodeError, shown
+from millstream.model.label import Label
+
+
+def function_failed(label: Label, error: Exception, doing: str, record: object) -> MillstreamError:
+    """Give the error to raise when a user's function raised.
+
+    Args:
+        label: the operator that the function was given to.
+        error: what the function raised; an error of millstream is given back as it is.
+        doing: what the function was doing, for the detail: "combining", "comparing", ...
+        record: what it was given.
+    """
+    if isinstance(error, MillstreamError):
+        return error
+    return UserCodeError(
+        f"A function given to {label.operator} raised {type(error).__name__}: {error}",
+        operator=label.operator,
+        site=label.site,
+        record=shown(record),
+        detail=f"{label.operator} at {label.site} was {doing} {shown(record)}.",
+        hint="The cause below shows the line.",
+    )
+
+
+def key_refused(label: Label, error: Exception, key: object = None) -> MillstreamError:
+    """Give the error for a key that cannot be hashed, or not the same way in every process."""
+    if isinstance(error, MillstreamError):
+        return error
+    about = f"The key is {shown(key)} of type {type(key).__name__}: {error}" if key is not None else str(error)
+    return ArgumentTypeError(
+        f"{label.operator} met a key that cannot be used as one.",
+        detail=f"{about}. The operator is at {label.site}.",
+        hint="Use keys such as strings, numbers and tuples of these; NaN and things that can change are none.",
+    )
+
+
+def not_comparable(label: Label, error: Exception) -> MillstreamError:
+    """Give the error for records or keys that have no order."""
+    if isinstance(error, MillstreamError):
+        return error
+    return ArgumentTypeError(
+        f"{label.operator} met values that cannot be compared.",
+        detail=f"{type(error).__name__}: {error}. The operator is at {label.site}.",
+        hint="Order by a key that all records have in one type, such as key=lambda x: (x is None, str(x)).",
+    )
