@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any
-
-_NO_INPUTS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Batch:
 
     time_ms: int
     attempt: int = 0
-    inputs: Mapping[str, Any] = field(default=_NO_INPUTS)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def time(self) -> datetime:
