@@ -9,9 +9,9 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from millstream.errors import ArgumentTypeError, LifecycleError, SourceUnavailableError, shown
+from millstream.encoding.rows import pack
+from millstream.errors import LifecycleError, ShippingError, SourceUnavailableError, shown
 from millstream.ingest.block_buffer import BlockBuffer
-from millstream.ingest.encoded_rows import encoded
 from millstream.ingest.frame_socket import FrameSocket
 from millstream.model.partition import rows_of
 from millstream.model.ports.block_feed import FeedEvent
@@ -63,12 +63,12 @@ class BlockSender:
         """Send a whole block and return when the driver's process has stored it.
 
         Raises:
-            ArgumentTypeError: a record cannot be pickled.
+            ShippingError: a record cannot be encoded.
             SourceUnavailableError: the driver's process is gone.
         """
         try:
-            payload = encoded(run)
-        except Exception as error:
+            payload = pack(run)
+        except ShippingError as error:
             raise _unsendable(run, error) from error
         self._buffer.admit(len(run))
         number = next(self._numbers)
@@ -91,30 +91,30 @@ class BlockSender:
         for block in self._buffer.take(sys.maxsize):
             run = list(rows_of(block.data))
             try:
-                payload = encoded(run)
-            except Exception as error:
-                sendable = [record for record in run if _encodes(record)]
+                payload = pack(run)
+            except ShippingError as error:
+                sendable = [record for record in run if _can_be_sent(record)]
                 lost = len(run) - len(sendable)
                 self._report(FeedEvent("error", f"{lost} records were lost.", _unsendable(run, error)))
-                run, payload = sendable, encoded(sendable)
+                run, payload = sendable, pack(sendable)
             if run:
                 self._frames.send_block(0, len(run), block.position, payload)
 
 
-def _unsendable(run: list[Any], cause: Exception) -> ArgumentTypeError:
-    culprit = next((record for record in run if not _encodes(record)), run)
-    error = ArgumentTypeError(
+def _unsendable(run: list[Any], cause: ShippingError) -> ShippingError:
+    culprit = next((record for record in run if not _can_be_sent(record)), run)
+    error = ShippingError(
         "A record cannot be sent from the receiver's process.",
-        detail=f"{shown(culprit)}: {type(cause).__name__}: {cause}",
+        detail=f"{shown(culprit)}: {cause.detail}",
         hint="Store plain data, or run the receiver with process=False.",
     )
     error.__cause__ = cause
     return error
 
 
-def _encodes(record: Any) -> bool:
+def _can_be_sent(record: Any) -> bool:
     try:
-        encoded([record])
-    except Exception:
+        pack(record)
+    except ShippingError:
         return False
     return True

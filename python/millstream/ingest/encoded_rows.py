@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from typing import Any
 
-from millstream.errors import DataError
-
-PICKLE_PROTOCOL = 5
-
 
 class EncodedRows:
-    """A run of records as one pickle.
+    """A run of records as the bytes in which they came from another process.
 
-    The driver hands it on as it came, so a record that goes to a worker process is decoded there, once.
+    The driver hands them on as they are, so records that go to a worker process are decoded there, once.
 
     Args:
         count: how many records.
-        payload: their list, pickled.
+        payload: their list, from `millstream.encoding.rows.pack`.
 
     Example:
-        >>> rows = EncodedRows(2, encoded([1, "a"]))
+        >>> from millstream.encoding.rows import pack
+        >>> rows = EncodedRows(2, pack([1, "a"]))
         >>> len(rows), list(rows)
         (2, [1, 'a'])
     """
 
     __slots__ = ("_count", "_payload", "_rows")
 
-    def __init__(self, count: int, payload: bytes | bytearray | memoryview) -> None:
+    def __init__(self, count: int, payload: bytes | memoryview) -> None:
         self._count = count
-        self._payload: bytes | bytearray | memoryview | None = payload
+        self._payload: bytes | memoryview | None = payload
         self._rows: list[Any] = []
 
     def __len__(self) -> int:
@@ -39,31 +35,16 @@ class EncodedRows:
     def __iter__(self) -> Iterator[Any]:
         payload = self._payload
         if payload is not None:
-            try:
-                self._rows = pickle.loads(payload)
-            except Exception as error:
-                raise DataError(
-                    "Records that came from another process cannot be decoded.",
-                    detail=f"{self._count} records, {len(payload)} bytes: {type(error).__name__}: {error}",
-                    hint="Their classes must be importable in this process too, or be defined in the main program.",
-                ) from error
+            from millstream.encoding.rows import unpack
+
+            self._rows = unpack(payload)
             self._payload = None
         return iter(self._rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
         payload = self._payload
-        return EncodedRows, (self._count, encoded(self._rows) if payload is None else bytes(payload))
+        if payload is None:
+            from millstream.encoding.rows import pack
 
-
-def encoded(rows: list[Any]) -> bytes:
-    """Pickle records; those of classes that only the main program knows go by value.
-
-    Raises:
-        Exception: a record cannot be pickled; of whatever type its class raises.
-    """
-    try:
-        return pickle.dumps(rows, PICKLE_PROTOCOL)
-    except Exception:
-        import cloudpickle
-
-        return bytes(cloudpickle.dumps(rows, PICKLE_PROTOCOL))
+            payload = pack(self._rows)
+        return EncodedRows, (self._count, bytes(payload))

@@ -11,8 +11,9 @@ import threading
 import traceback
 from typing import Any
 
-from millstream.ingest.encoded_rows import PICKLE_PROTOCOL
 from millstream.model.ports.block_feed import FeedEvent
+
+PICKLE_PROTOCOL = 5
 
 _HEADER = struct.Struct("!BQ")
 _BLOCK = struct.Struct("!QQQ")

@@ -27,30 +27,21 @@ def packed_receiver(receiver: Receiver[Any]) -> bytes:
     """Pickle a receiver for its process; classes of the main program go by value.
 
     Raises:
-        ShippingError: it cannot be pickled; names the attribute that cannot.
+        ShippingError: it cannot be pickled; names the part that cannot.
     """
     import cloudpickle
+
+    from millstream.encoding.unshippable import unshippable_part
 
     try:
         return bytes(cloudpickle.dumps(receiver))
     except Exception as error:
-        culprit = next((name for name, value in vars(receiver).items() if not _packs(value)), None)
-        where = "" if culprit is None else f" because of self.{culprit} ({type(vars(receiver)[culprit]).__name__})"
+        part = unshippable_part(receiver, cloudpickle.dumps)
         raise ShippingError(
             f"The receiver {receiver.name} cannot be sent to a process of its own.",
-            detail=f"{type(receiver).__qualname__} cannot be pickled{where}: {error}",
+            detail=f"{part} of {type(receiver).__qualname__} cannot be pickled: {error}",
             hint="Open connections and start threads in on_start, not in __init__.",
         ) from error
-
-
-def _packs(value: Any) -> bool:
-    import cloudpickle
-
-    try:
-        cloudpickle.dumps(value)
-    except Exception:
-        return False
-    return True
 
 
 class ProcessSession(Session):

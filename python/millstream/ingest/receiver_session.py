@@ -40,6 +40,7 @@ class ReceiverSession(Session, ReceiverHost):
         store: Callable[[list[Any], Any], None] | None = None,
     ) -> None:
         self._receiver = receiver
+        self._buffer = buffer
         self._environment = environment
         self._report = report
         self._limits = limits
@@ -78,7 +79,7 @@ class ReceiverSession(Session, ReceiverHost):
             then()
 
     def store_one(self, record: Any) -> None:
-        raise NotImplementedError  # Invariant: __init__ put the buffer's push in this place.
+        self._buffer.push(record)
 
     def store_many(self, records: Iterable[Any], position: Any) -> None:
         self._store(list(records), position)
