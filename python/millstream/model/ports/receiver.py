@@ -52,7 +52,11 @@ class Receiver(ABC, Generic[T]):
 
     @abstractmethod
     def on_stop(self) -> None:
-        """End what `on_start` began. Called once for every call of `on_start`."""
+        """End what `on_start` began. Called once for every call of `on_start`, also one that raised.
+
+        Wake the threads and join them: what they store before `on_stop` returns is still taken, and after a restart
+        `is_stopped()` is false again, so a thread left behind would go on beside the new one.
+        """
 
     def attach(self, host: ReceiverHost) -> None:
         """Give the receiver its engine; called by the engine before `on_start`."""
