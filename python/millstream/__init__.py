@@ -1,1 +1,39 @@
-"""Micro-batch stream processing for Python."""
+"""millstream: micro-batch stream processing for Python, with batches of a few milliseconds."""
+
+from millstream.context.context import Context
+from millstream.context.streaming_context import StreamingContext
+from millstream.environment.environment import Environment
+from millstream.errors import MillstreamError
+from millstream.model.batch import Batch
+from millstream.model.current import batch_rng, batch_time
+from millstream.model.partition import Partition
+from millstream.model.ports.receiver import Receiver
+from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
+from millstream.model.ports.sink import Sink, SinkLineage
+from millstream.observe.listener import StreamingListener
+from millstream.rdd.rdd import RDD
+from millstream.sinks.read_committed import read_committed
+from millstream.state.state_spec import StateSpec
+from millstream.stream.dstream import DStream
+
+__all__ = [
+    "RDD",
+    "Batch",
+    "Context",
+    "DStream",
+    "Environment",
+    "MillstreamError",
+    "Partition",
+    "Plan",
+    "Receiver",
+    "ReplayableSource",
+    "Sink",
+    "SinkLineage",
+    "Split",
+    "StateSpec",
+    "StreamingContext",
+    "StreamingListener",
+    "batch_rng",
+    "batch_time",
+    "read_committed",
+]

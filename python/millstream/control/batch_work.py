@@ -33,6 +33,7 @@ class _Work:
     planned: dict[str, PlannedInput] = field(default_factory=dict)
     positions: dict[str, Any] = field(default_factory=dict)
     batch: Batch | None = None
+    run: BatchRun | None = None
     staged: dict[str, Any] = field(default_factory=dict)
     reports: dict[str, OutputReport] = field(default_factory=dict)
     started_ms: float = 0.0
@@ -115,7 +116,7 @@ class BatchWork:
                 description=", ".join(split.description for split in plan.splits),
             )
         assert isinstance(node, QueueInput)
-        return node.queue.plan()  # type: ignore[no-any-return]
+        return node.plan()
 
     def run(self, time_ms: int, attempt: int, outputs: tuple[str, ...]) -> None:
         """Run the tasks of the batch: memory nodes take it in, outputs are staged.
@@ -128,6 +129,7 @@ class BatchWork:
         work.attempts = attempt + 1
         batch = work.batch = Batch(time_ms, attempt, work.planned)
         run = BatchRun(batch, self._zero_ms, work.planned, Scheduler(self._backend, batch))
+        work.run = run
         if self._memory:
             self._backend.begin_state(time_ms)
             for node in self._memory:
@@ -166,6 +168,8 @@ class BatchWork:
             self._backend.commit_state(time_ms)
             for node in self._memory:
                 node.commit(time_ms)
+        if work.run is not None:
+            self._graph.remembered.add(work.run)
         for source in self._sources():
             source.release(time_ms)
         del self._works[time_ms]

@@ -35,6 +35,11 @@ class Environment:
 
     def start_thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
         """Start a daemon thread."""
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        thread.start()
-        return thread
+        return start_thread(name, target)
+
+
+def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
+    """Start a daemon thread."""
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    return thread

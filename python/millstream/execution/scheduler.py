@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from millstream.errors import InternalError
@@ -40,6 +40,21 @@ class Scheduler:
     def default_partitions(self) -> int:
         """How many partitions a shuffle gets when nobody says."""
         return self.backend.default_partitions
+
+    @property
+    def home(self) -> object:
+        """The backend: RDDs on the same one can be combined."""
+        return self.backend
+
+    def run_lazily(self, lineage: Lineage, end: End) -> Iterator[Any]:
+        """Give the result of `end` for partition after partition, a few at a time as they are asked for."""
+        pipelines = self._pipelines(lineage)
+        at, width = 0, 1
+        while at < len(pipelines):
+            tasks = [Task(pipeline, p, end) for p, pipeline in enumerate(pipelines[at : at + width], at)]
+            yield from self.backend.run(tasks, self.batch)
+            at += width
+            width *= 4
 
     def run(self, lineage: Lineage, end: End, partitions: Sequence[int] | None = None) -> list[Any]:
         """Compute partitions (None: all) and give the result of `end` for each, in order."""
@@ -113,7 +128,7 @@ class Scheduler:
     def _shuffled(self, node: Shuffled) -> list[Pipeline]:
         exchange = node.exchange
         sides = []
-        for parent in node.parents:
+        for parent in exchange.prepared(node.parents, self):
             pipelines = self._pipelines(parent)
             tasks = [Task(pipeline, p, exchange.end, exchange) for p, pipeline in enumerate(pipelines)]
             sides.append(self.backend.run(tasks, self.batch))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from millstream.graph.inputs import PlannedInput
     from millstream.graph.node import Node
-    from millstream.graph.runner import BatchRunner
+    from millstream.rdd.runner import Runner
 
 
 class BatchRun:
@@ -26,7 +26,7 @@ class BatchRun:
     """
 
     def __init__(
-        self, batch: Batch, zero_ms: int, planned: Mapping[str, PlannedInput], runner: BatchRunner
+        self, batch: Batch, zero_ms: int, planned: Mapping[str, PlannedInput], runner: Runner
     ) -> None:
         self.batch = batch
         self.time_ms = batch.time_ms
@@ -49,3 +49,7 @@ class BatchRun:
             lineage.keep()
         made[node] = lineage
         return lineage
+
+    def made(self) -> dict[Node, Lineage]:
+        """Give the lineages that this run has made, without those of nodes that gave nothing."""
+        return {node: lineage for node, lineage in self._made.items() if lineage is not None}

@@ -8,6 +8,7 @@ from millstream.errors import GraphError, LifecycleError
 from millstream.graph.inputs import InputNode
 from millstream.graph.node import MemoryNode, Node
 from millstream.graph.outputs import Output
+from millstream.graph.remembered import Remembered
 from millstream.model.label import Label
 
 
@@ -23,6 +24,7 @@ class Graph:
         self.nodes: list[Node] = []
         self.inputs: list[InputNode] = []
         self.outputs: list[Output] = []
+        self.remembered = Remembered()
         self._names: set[str] = set()
         self._frozen = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from millstream.graph.batch_run import BatchRun
 from millstream.graph.node import Node
@@ -13,7 +13,8 @@ from millstream.model.label import Label
 from millstream.model.partition import Columns, PartitionData
 from millstream.model.ports.block_feed import Block, BlockFeed
 from millstream.model.ports.replayable_source import ReplayableSource, Split
-from millstream.rdd.lineage import Held, Lineage, SplitsRead, Union
+from millstream.rdd.lineage import Held, Lineage, SplitsRead, Union, held_rows
+from millstream.rdd.rdd import RDD
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +93,37 @@ class QueueInput(InputNode):
 
     Args:
         queue: gives the elements of the next batch: RDDs, or sequences of records.
+        partitions: over how many partitions a sequence is spread.
     """
 
-    def __init__(self, name: str, interval_ms: int, queue: Any, label: Label) -> None:
+    def __init__(self, name: str, interval_ms: int, queue: BatchQueue, partitions: int, label: Label) -> None:
         super().__init__(name, interval_ms, label)
         self.queue = queue
+        self.partitions = partitions
+
+    def plan(self) -> PlannedInput:
+        """Take what belongs to the next batch from the queue."""
+        elements = self.queue.next_batch()
+        lineages = [self._lineage(element) for element in elements]
+        counts = [len(element) for element in elements if not isinstance(element, RDD)]
+        return PlannedInput(lineages=lineages, records=sum(counts) if len(counts) == len(elements) else None)
+
+    def _lineage(self, element: Any) -> Lineage:
+        return element.lineage if isinstance(element, RDD) else held_rows(list(element), self.partitions)
 
     def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
         """Unite the elements of the batch."""
         if len(planned.lineages) == 1:
             return planned.lineages[0]
-        return Union(planned.lineages)
+        return Union(planned.lineages) if planned.lineages else Held([[]])
+
+
+class BatchQueue(Protocol):
+    """Where a queue input takes its batches from."""
+
+    def next_batch(self) -> Sequence[Any]:
+        """Take the elements of the next batch: RDDs or sequences of records."""
+        ...
 
 
 def _spread(blocks: Sequence[Block], partitions: int) -> list[PartitionData]:

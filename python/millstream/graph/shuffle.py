@@ -9,13 +9,14 @@ from millstream.graph.batch_run import BatchRun
 from millstream.graph.node import Node
 from millstream.model.label import Label
 from millstream.rdd.exchange import Exchange
-from millstream.rdd.lineage import Held, Lineage, Merged, Shuffled
+from millstream.rdd.lineage import Held, Lineage
+from millstream.rdd.shuffle import shuffle
 
 
 class ShuffleNode(Node):
     """One exchange over every batch of its parents: reduce_by_key, joins, repartition and their like.
 
-    Parents whose records are spread by the exchange's partitioner already are merged without a shuffle.
+    Parents whose records are in their place already are merged without a shuffle.
     """
 
     def __init__(self, parents: Sequence[Node], exchange: Exchange, label: Label) -> None:
@@ -28,10 +29,7 @@ class ShuffleNode(Node):
         if all(lineage is None for lineage in lineages):
             return None
         present = [Held([]) if lineage is None else lineage for lineage in lineages]
-        partitioner = self.exchange.partitioner
-        if partitioner is not None and all(lineage.partitioner == partitioner for lineage in present):
-            return Merged([[lineage] for lineage in present], self.exchange)
-        return Shuffled(present, self.exchange)
+        return shuffle(present, self.exchange)
 
 
 def same_slide_ms(nodes: Sequence[Node], label: Label) -> int:

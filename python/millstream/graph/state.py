@@ -8,6 +8,7 @@ from millstream.model.label import Label
 from millstream.rdd.exchange import ByKey
 from millstream.rdd.lineage import Held, Lineage, Shuffled, Stepped
 from millstream.rdd.partitioner import Partitioner
+from millstream.state.snapshots import StateSnapshots
 from millstream.state.step import StateStep
 
 
@@ -34,3 +35,20 @@ class StateNode(MemoryNode):
         elif parent.partitioner != self.partitioner:
             parent = Shuffled((parent,), self._exchange)
         return Stepped([[parent]], self.step, self.id, self.partitioner)
+
+
+class SnapshotNode(Node):
+    """All (key, state) pairs of a state node after each batch."""
+
+    def __init__(self, parent: StateNode, label: Label) -> None:
+        super().__init__((parent,), parent.slide_ms, label)
+        self.state = parent
+        self.step = StateSnapshots(label)
+
+    def compute(self, run: BatchRun) -> Lineage | None:
+        """Read the tables, after the state node's step has run in this batch."""
+        stepped = run.lineage(self.state)
+        if stepped is None:
+            return None
+        run.runner.keep(stepped)
+        return Stepped([], self.step, self.state.id, self.state.partitioner)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from millstream.graph.batch_run import BatchRun
 from millstream.graph.node import MemoryNode, Node
 from millstream.model.label import Label
-from millstream.model.partition import Columns, PartitionData
+from millstream.model.partition import PartitionData, lasting
 from millstream.rdd.exchange import Exchange
 from millstream.rdd.lineage import Held, Lineage, Merged, Stepped, Union
 from millstream.rdd.partitioner import Partitioner
@@ -22,7 +20,7 @@ class WindowParts:
 
     def add(self, time_ms: int, parts: list[PartitionData]) -> None:
         """Remember the partitions of a batch, as rows that no later batch can change."""
-        self._parts[time_ms] = [_lasting(part) for part in parts]
+        self._parts[time_ms] = [lasting(part) for part in parts]
 
     def between(self, after_ms: int, until_ms: int) -> list[list[PartitionData]]:
         """List the parts of batch times in `(after_ms, until_ms]`, oldest first."""
@@ -36,12 +34,6 @@ class WindowParts:
     def roll_back(self, time_ms: int) -> None:
         """Drop the part of one batch."""
         self._parts.pop(time_ms, None)
-
-
-def _lasting(part: Any) -> PartitionData:
-    if isinstance(part, (list, Columns)) or getattr(part, "is_packed", False):
-        return part
-    return list(part)
 
 
 class _PartsNode(MemoryNode):

@@ -65,10 +65,25 @@ def rows_of(data: PartitionData) -> Rows:
     return data.rows() if type(data) is Columns else data  # type: ignore[return-value]
 
 
+def lasting(data: PartitionData) -> PartitionData:
+    """Give partition data that no later batch can change: lazy views are made into lists.
+
+    Example:
+        >>> lasting({"a": 1}.items())
+        [('a', 1)]
+    """
+    return list(data) if not isinstance(data, (list, Columns)) and not getattr(data, "is_packed", False) else data
+
+
 def table_of(data: PartitionData) -> pa.Table:
     """Give the records of a partition as an Arrow table.
 
-    Records that are dicts become a column for each key; all others become the one column `value`.
+    Records that are dicts become a column for each key, null where a record has it not; all others become the
+    one column `value`.
+
+    Example:
+        >>> table_of([{"a": 1}, {"b": 2}]).to_pylist()
+        [{'a': 1, 'b': None}, {'a': None, 'b': 2}]
     """
     if isinstance(data, Columns):
         return data.table
@@ -76,7 +91,9 @@ def table_of(data: PartitionData) -> pa.Table:
 
     rows = list(data)
     if rows and all(type(row) is dict for row in rows):
-        return pa.Table.from_pylist(rows)
+        # Why not without names: pyarrow takes the columns from the first row alone and drops what others have.
+        names = dict.fromkeys(name for row in rows for name in row)
+        return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
     return pa.table({VALUE_COLUMN: pa.array(rows)})
 
 

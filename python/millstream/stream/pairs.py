@@ -22,7 +22,8 @@ W = TypeVar("W")
 C = TypeVar("C")
 
 
-def _under_none(record: Any) -> tuple[None, Any]:
+def under_none(record: Any) -> tuple[None, Any]:
+    """Make a pair of a record, so that all records have one key."""
     return (None, record)
 
 
@@ -48,7 +49,7 @@ class PairMethods(StreamCore[T_co]):
             [[6], []]
         """
         at = labelled("reduce", f, name)
-        under_none = self.narrow(Map(_under_none, at_inside(at)))
+        under_none = self.narrow(Map(under_none, at_inside(at)))
         exchange = CombineByKey(self.key_groups(1), None, f, f, at)
         return under_none.shuffled(exchange).narrow(Values(at_inside(at)))
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from millstream.graph.graph import Graph
-from millstream.rdd.lineage import Lineage
+from millstream.rdd.partitioner import partitions_checked
+from millstream.rdd.runner import Runner
 
 
 class Program:
@@ -14,12 +12,16 @@ class Program:
 
     Args:
         interval_ms: the batch interval.
-        default_partitions: partitions of a shuffle when nobody says.
+        runner: computes the RDDs that `slice` gives.
+        partitions: partitions of a shuffle when nobody says; None: what the runner says.
+
+    Attributes:
+        zero_ms: the zero time of the grid, set when the program starts; None before.
     """
 
-    def __init__(self, interval_ms: int, default_partitions: int) -> None:
+    def __init__(self, interval_ms: int, runner: Runner, partitions: int | None = None) -> None:
         self.interval_ms = interval_ms
-        self.default_partitions = default_partitions
+        self.runner = runner
+        self.default_partitions = partitions_checked(partitions, runner.default_partitions)
         self.graph = Graph(interval_ms)
-        self.remembered: Callable[[str, int, int], list[tuple[int, Lineage]]] | None = None
-        self.runner: Any = None
+        self.zero_ms: int | None = None

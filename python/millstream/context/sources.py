@@ -1,0 +1,210 @@
+"""The ways in: methods of the streaming context that make streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from millstream.environment.environment import Environment
+from millstream.errors import ArgumentTypeError
+from millstream.graph.inputs import FeedInput, InputNode, QueueInput, SourceInput
+from millstream.model.label import Label
+from millstream.model.ports.block_feed import BlockFeed
+from millstream.model.ports.receiver import Receiver
+from millstream.model.ports.replayable_source import ReplayableSource
+from millstream.rdd.partitioner import partitions_checked
+from millstream.rdd.rdd import RDD
+from millstream.stream.core import labelled
+from millstream.stream.dstream import DStream
+from millstream.stream.program import Program
+from millstream.stream.pushed import PushedStream
+
+T = TypeVar("T")
+
+
+class SourceMethods:
+    """Methods that make streams.
+
+    Args:
+        program: the program that the streams belong to.
+        environment: gives receivers their threads.
+    """
+
+    def __init__(self, program: Program, environment: Environment) -> None:
+        self.program = program
+        self._environment = environment
+
+    def _add_input(self, make: Callable[[str, Label], InputNode], at: Label) -> DStream[Any]:
+        graph = self.program.graph
+        node = make(graph.input_name(at), at)
+        graph.add(node)
+        return DStream(node, self.program)
+
+    def stream(
+        self, source: ReplayableSource[T] | BlockFeed, *, limit: int | None = None, name: str | None = None
+    ) -> DStream[T]:
+        """Make the stream of a source: the one door that every `*_stream` method goes through.
+
+        Args:
+            source: a `ReplayableSource`, or a feed of pushed blocks.
+            limit: most records (for files: files) a batch, for a replayable source.
+            name: identity of the input.
+        """
+        return self._stream(source, labelled("stream", name=name), limit)
+
+    def _stream(self, source: Any, at: Label, limit: int | None = None) -> DStream[Any]:
+        interval_ms = self.program.interval_ms
+        if isinstance(source, ReplayableSource):
+            return self._add_input(lambda name, label: SourceInput(name, interval_ms, source, limit, label), at)
+        if isinstance(source, BlockFeed):
+            return self._add_input(lambda name, label: FeedInput(name, interval_ms, source, label), at)
+        raise ArgumentTypeError(
+            f"{at.operator} needs a source.",
+            detail=f"It was given {source!r} of type {type(source).__name__}.",
+            hint="Implement millstream.ReplayableSource, or hand a millstream.Receiver to receiver_stream.",
+        )
+
+    def queue_stream(
+        self,
+        queue: Iterable[RDD[T] | Iterable[T]],
+        *,
+        one_at_a_time: bool = True,
+        default: RDD[T] | Iterable[T] | None = None,
+        partitions: int | None = None,
+        name: str | None = None,
+    ) -> DStream[T]:
+        """Make a stream of ready batches, for tests and trials.
+
+        Args:
+            queue: one element a batch, an RDD or records; a list or deque may grow while the stream runs.
+            one_at_a_time: False takes all that is there in one batch.
+            default: what a batch holds when the queue is empty; None: no records.
+            partitions: over how many partitions records are spread.
+            name: identity of the input.
+        """
+        from millstream.sources.queue import BatchQueue
+
+        batches: Any = BatchQueue(queue, one_at_a_time=one_at_a_time, default=default)
+        interval_ms = self.program.interval_ms
+        count = partitions_checked(partitions, self.program.default_partitions)
+        return self._add_input(
+            lambda name, label: QueueInput(name, interval_ms, batches, count, label),
+            labelled("queue_stream", name=name),
+        )
+
+    def memory_stream(
+        self,
+        *,
+        max_records: int = 1_000_000,
+        on_full: Literal["block", "raise"] = "block",
+        name: str | None = None,
+    ) -> PushedStream[Any]:
+        """Make a stream into which this process pushes records, from any thread.
+
+        Args:
+            max_records: how many records may wait.
+            on_full: what `push` does when so many wait: `block` until there is room, or `raise`.
+            name: identity of the input.
+
+        Returns:
+            A stream with `push(record)` and `push_many(records)`.
+
+        Example:
+            >>> import millstream as ms
+            >>> from millstream.testing import ManualClock
+            >>> clock, seen = ManualClock(), []
+            >>> ssc = ms.StreamingContext(1.0, environment=ms.Environment(clock))
+            >>> numbers = ssc.memory_stream()
+            >>> numbers.map(lambda x: x + 1).collect_to(seen)
+            >>> ssc.start()
+            >>> numbers.push(1); clock.advance(1.0); ssc.stop()
+            True
+            >>> seen
+            [[2]]
+        """
+        from millstream.sources.memory import MemoryStream
+
+        feed = MemoryStream(max_records=max_records, on_full=on_full)
+        stream = self._stream(feed, labelled("memory_stream", name=name))
+        return PushedStream(stream.node, self.program, feed)
+
+    def socket_text_stream(
+        self,
+        host: str,
+        port: int,
+        *,
+        on_invalid: Literal["replace", "skip", "fail"] = "replace",
+        max_records_per_s: float | None = None,
+        name: str | None = None,
+    ) -> DStream[str]:
+        """Make a stream of the lines that a TCP server sends, in UTF-8.
+
+        Lines end with LF, CR LF or CR. The connection is made again, for ever and with growing pauses, when it
+        breaks. Reading and cutting lines happens outside Python.
+
+        Args:
+            host: name or address of the server.
+            port: its port, 1 to 65535.
+            on_invalid: what happens to a line that is not UTF-8: `replace` bad bytes by U+FFFD, `skip` the line,
+                or `fail` the stream. All are counted.
+            max_records_per_s: most lines a second; None: no limit.
+            name: identity of the input.
+        """
+        from millstream.sources.socket_text import SocketTextFeed
+
+        feed = SocketTextFeed(host, port, on_invalid=on_invalid, rate_per_s=max_records_per_s)
+        return self._stream(feed, labelled("socket_text_stream", name=name))
+
+    def text_file_stream(
+        self,
+        directory: str | Path,
+        *,
+        new_files_only: bool = True,
+        max_files_per_batch: int | None = 1_000,
+        name: str | None = None,
+        **options: Any,
+    ) -> DStream[str]:
+        """Make a stream of the lines of files that appear in a directory.
+
+        Each file is read exactly once, whenever it appears and however old it is; move finished files into the
+        directory rather than write them there.
+
+        Args:
+            directory: a local directory, or a glob of directories.
+            new_files_only: False reads the files that are there at the start too.
+            max_files_per_batch: most files a batch.
+            name: identity of the input.
+            options: further options of `millstream.sources.text_files.TextFileSource`.
+        """
+        from millstream.sources.text_files import TextFileSource
+
+        source = TextFileSource(directory, new_files_only=new_files_only, **options)
+        return self._stream(source, labelled("text_file_stream", name=name), max_files_per_batch)
+
+    def receiver_stream(
+        self,
+        receiver: Receiver[T],
+        *,
+        process: bool = False,
+        max_records_per_s: float | None = None,
+        name: str | None = None,
+    ) -> DStream[T]:
+        """Make a stream of what a receiver of your own stores.
+
+        Args:
+            receiver: an instance of a subclass of `millstream.Receiver`.
+            process: run it in a process of its own, so that Python code of the receiver cannot hold up batches.
+            max_records_per_s: most records a second that `store` takes; None: no limit.
+            name: identity of the input.
+        """
+        from millstream.ingest.receiver_feed import ReceiverFeed
+
+        if not isinstance(receiver, Receiver):
+            raise ArgumentTypeError(
+                "receiver_stream needs a Receiver.",
+                detail=f"It was given {receiver!r}.",
+                hint="Make a subclass of millstream.Receiver with on_start and on_stop, and hand over an instance.",
+            )
+        feed = ReceiverFeed(receiver, self._environment, process=process, rate_per_s=max_records_per_s)
+        return self._stream(feed, labelled("receiver_stream", name=name))

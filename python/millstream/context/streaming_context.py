@@ -1,0 +1,316 @@
+"""The streaming context: where a streaming program is put together, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Literal, TypeVar
+
+from millstream.context.context import Context
+from millstream.context.signals import stop_on_signals
+from millstream.context.sources import SourceMethods
+from millstream.control.batch_work import BatchWork
+from millstream.control.driver import Driver
+from millstream.control.facts import InputSpec, ProgramStarted
+from millstream.control.journal import MemoryJournal
+from millstream.control.receiver_work import ReceiverWork
+from millstream.environment.environment import Environment
+from millstream.environment.process_tuning import ProcessTuning
+from millstream.errors import ArgumentTypeError, ConfigurationError, LifecycleError
+from millstream.graph.inputs import FeedInput
+from millstream.graph.transform import TransformNode
+from millstream.graph.union import UnionNode
+from millstream.model.arity import wants_batch
+from millstream.model.durations import Duration, duration_ms
+from millstream.observe.event_bus import EventBus
+from millstream.observe.listener import StreamingListener
+from millstream.rdd.rdd import RDD
+from millstream.stream.core import labelled
+from millstream.stream.dstream import DStream
+from millstream.stream.program import Program
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+State = Literal["initialized", "active", "stopped"]
+
+DEFAULT_NAME = "main"
+
+
+class StreamingContext(SourceMethods):
+    """A streaming program: streams are made from it, then it is started and runs until it is stopped.
+
+    Nothing has to run beside it: the engine lives in this process. One context of a name can be active in a
+    process at a time.
+
+    Args:
+        batch_interval: length of a batch, seconds (0.002 is fine) or timedelta.
+        context: a `Context` to share; None makes one, which is closed with this one.
+        name: identity of the program, for the checkpoint, the UI and logs.
+        backend: where executors live, `threads` (in this process) or `processes`; when no context is given.
+        workers: how many worker processes; None: one a core.
+        partitions: partitions of a shuffle when nobody says; None: as many as Python functions can run at once.
+        environment: clock and chance; a `ManualClock` makes the stream run only when a test moves it.
+        max_queued_batches: how many batch times may wait before the inputs are slowed.
+        batch_retries: how often a batch is tried again after something outside did not answer.
+        retry_pause: pause before the first retry, seconds or timedelta; it doubles with each.
+        process_tuning: False leaves switch interval and garbage collector of this process alone.
+
+    Raises:
+        ConfigurationError: an argument has a value that cannot work.
+
+    Example:
+        >>> import millstream as ms
+        >>> from millstream.testing import ManualClock
+        >>> clock, seen = ManualClock(), []
+        >>> ssc = ms.StreamingContext(batch_interval=1.0, environment=ms.Environment(clock))
+        >>> ssc.queue_stream([["to be", "or not"]]).flat_map(str.split).count().collect_to(seen)
+        >>> ssc.start()
+        >>> clock.advance(1.0)
+        >>> ssc.stop()
+        >>> seen
+        [[4]]
+    """
+
+    _active: ClassVar[dict[str, StreamingContext]] = {}
+    _active_lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(
+        self,
+        batch_interval: Duration,
+        *,
+        context: Context | None = None,
+        name: str = DEFAULT_NAME,
+        backend: str = "threads",
+        workers: int | None = None,
+        partitions: int | None = None,
+        environment: Environment | None = None,
+        max_queued_batches: int = 10,
+        batch_retries: int = 3,
+        retry_pause: Duration = 0.1,
+        process_tuning: bool = True,
+    ) -> None:
+        interval_ms = duration_ms(batch_interval, "batch_interval")
+        self._max_queued_batches = _count_checked(max_queued_batches, "max_queued_batches", 1)
+        self._batch_retries = _count_checked(batch_retries, "batch_retries", 0)
+        self._retry_pause_ms = duration_ms(retry_pause, "retry_pause")
+        self._owns_context = context is None
+        self.context = context or Context(backend, workers=workers, environment=environment)
+        self.name = name
+        super().__init__(Program(interval_ms, self.context.runner, partitions), environment or self.context.environment)
+        self._bus = EventBus(self._environment)
+        self._tuned = process_tuning
+        self._driver: Driver | None = None
+        self._stopped_early = False
+
+    @classmethod
+    def active(cls, name: str = DEFAULT_NAME) -> StreamingContext | None:
+        """Give the active context of a name in this process, or None."""
+        return cls._active.get(name)
+
+    @property
+    def state(self) -> State:
+        """`initialized` before start, `active` while it runs, `stopped` after its end."""
+        if self._driver is None:
+            return "stopped" if self._stopped_early else "initialized"
+        return "stopped" if self._driver.ended.is_set() else "active"
+
+    @property
+    def batch_interval(self) -> float:
+        """The batch interval in seconds."""
+        return self.program.interval_ms / 1000.0
+
+    def union(self, *streams: DStream[T]) -> DStream[T]:
+        """Put several streams one behind the other, batch by batch."""
+        at = labelled("union")
+        if not streams:
+            raise ConfigurationError("union needs at least one stream.", hint="Write ssc.union(a, b).")
+        nodes = [streams[0].of_this_program(stream, at) for stream in streams]
+        self._check_mine(streams[0])
+        return streams[0] if len(streams) == 1 else streams[0].add(UnionNode(nodes, at))
+
+    def transform(self, streams: Sequence[DStream[Any]], f: Callable[..., RDD[U] | None]) -> DStream[U]:
+        """Make one RDD of the RDDs of several streams: `f(rdds)`, or `f(rdds, batch)`."""
+        at = labelled("transform", f)
+        if not streams:
+            raise ConfigurationError("transform needs at least one stream.", hint="Write ssc.transform([a, b], f).")
+        with_batch = wants_batch(f, 1)
+        nodes = [streams[0].of_this_program(stream, at) for stream in streams]
+        self._check_mine(streams[0])
+        return streams[0].add(
+            TransformNode(nodes, lambda rdds, batch: f(rdds, batch) if with_batch else f(rdds), at)
+        )
+
+    def _check_mine(self, stream: DStream[Any]) -> None:
+        if stream.program is not self.program:
+            raise ConfigurationError("The streams belong to another context.", hint="Use the context they came from.")
+
+    def remember(self, duration: Duration) -> None:
+        """Keep the RDDs of the last while for `slice`.
+
+        Args:
+            duration: how far back, seconds or timedelta; a later call may only lengthen it.
+        """
+        remembered = self.program.graph.remembered
+        remembered.span_ms = max(remembered.span_ms, duration_ms(duration, "duration"))
+
+    def add_listener(self, listener: StreamingListener) -> None:
+        """Have a listener hear what happens from now on."""
+        if not isinstance(listener, StreamingListener):
+            raise ArgumentTypeError(
+                "add_listener needs a StreamingListener.",
+                detail=f"It was given {listener!r}.",
+                hint="Make a subclass of millstream.StreamingListener and override what you want to hear.",
+            )
+        self._bus.add(listener)
+
+    def remove_listener(self, listener: StreamingListener) -> None:
+        """Have a listener hear nothing more."""
+        self._bus.remove(listener)
+
+    def start(self) -> None:
+        """Start the stream and return; it runs in threads of its own.
+
+        Raises:
+            LifecycleError: it was started before, or another context of this name is active.
+            GraphError: the program has no output operation.
+        """
+        self._check_startable()
+        self.program.graph.freeze()
+        with self._active_lock:
+            running = self._active.get(self.name)
+            if running is not None and running.state == "active":
+                raise LifecycleError(
+                    f"A context named {self.name!r} is active already.",
+                    detail="It was started in this process and has not been stopped.",
+                    hint=f"Stop it with ms.StreamingContext.active({self.name!r}).stop(), or give this one a name=.",
+                )
+            self._driver = self._make_driver()
+            self._active[self.name] = self
+        self._driver.start()
+
+    def _check_startable(self) -> None:
+        if self.state == "active":
+            raise LifecycleError(
+                "This context is active already.", hint="Start it once; wait with await_termination()."
+            )
+        if self.state == "stopped":
+            raise LifecycleError(
+                "This context has been stopped, and a stopped one cannot start again.",
+                hint="Make a new StreamingContext and put the program together again.",
+            )
+
+    def _make_driver(self) -> Driver:
+        program, graph = self.program, self.program.graph
+        interval_ms = program.interval_ms
+        clock = self._environment.clock
+        zero_ms = math.floor(clock.wall_ms() / interval_ms) * interval_ms
+        batches = BatchWork(graph, self.context.backend, MemoryJournal(), clock, zero_ms)
+        batches.open(f"{self._environment.rng.getrandbits(64):016x}")
+        program.zero_ms = zero_ms
+        started = ProgramStarted(
+            interval_ms,
+            zero_ms,
+            tuple(
+                InputSpec(node.name, "receiver" if isinstance(node, FeedInput) else "replayable")
+                for node in graph.inputs
+            ),
+            tuple(output.name for output in graph.outputs),
+            graph.long_slides_ms,
+            max_queued_batches=self._max_queued_batches,
+            batch_retries=self._batch_retries,
+            retry_initial_ms=self._retry_pause_ms,
+        )
+        receivers = ReceiverWork(graph, self._bus, clock, interval_ms, zero_ms)
+        tuning = ProcessTuning() if self._tuned else None
+        return Driver(started, batches, receivers, self._bus, self._environment, tuning)
+
+    def stop(self, graceful: bool = True, timeout: float | None = None) -> bool:
+        """End the stream and wait for its end; a second call does no harm.
+
+        Args:
+            graceful: receivers stop, and what they received is processed first; False: only the batch that runs
+                is finished.
+            timeout: seconds after which a graceful stop gives up what is left.
+
+        Returns:
+            False when the stream has not ended yet: the time ran out, or the call came from one of its functions.
+        """
+        driver = self._driver
+        if driver is None:
+            self._stopped_early = True
+            self._close_context()
+            return True
+        ended = driver.ended.is_set() or driver.stop(graceful=graceful, timeout_s=timeout)
+        if ended:
+            self._leave()
+        return ended
+
+    def await_termination(self, timeout: float | None = None) -> bool:
+        """Wait until the stream has ended.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Returns:
+            False when the time ran out first.
+
+        Raises:
+            LifecycleError: the context was not started.
+            Exception: what made the stream stop, with operator, batch time and record where they are known.
+        """
+        driver = self._driver
+        if driver is None:
+            raise LifecycleError("This context was not started.", hint="Call start() first.")
+        if not driver.wait(timeout):
+            return False
+        self._leave()
+        if driver.failure is not None:
+            raise driver.failure
+        return True
+
+    async def wait(self) -> None:
+        """Wait until the stream has ended, without blocking the event loop; raises as `await_termination` does."""
+        await asyncio.get_running_loop().run_in_executor(None, self.await_termination)
+
+    def run(self) -> None:
+        """Start, wait and stop cleanly: on Ctrl-C or SIGTERM gracefully, on a second one at once.
+
+        Raises:
+            Exception: what made the stream stop.
+        """
+        self.start()
+        with stop_on_signals(self):
+            self.await_termination()
+
+    def _leave(self) -> None:
+        with self._active_lock:
+            if self._active.get(self.name) is self:
+                del self._active[self.name]
+        self._close_context()
+
+    def _close_context(self) -> None:
+        if self._owns_context:
+            self.context.close()
+
+    def __enter__(self) -> StreamingContext:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop(graceful=error is None)
+
+    def __repr__(self) -> str:
+        return f"<StreamingContext {self.name!r}, {self.state}, a batch every {self.batch_interval:g} s>"
+
+
+def _count_checked(value: int, argument: str, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(
+            f"{argument} must be a whole number of at least {least}.", detail=f"{argument}={value!r}."
+        )
+    return value

@@ -1,0 +1,43 @@
+"""Stream methods that look at batches of the past, and keep them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from millstream.errors import ConfigurationError, LifecycleError
+from millstream.model.instants import instant_ms
+from millstream.rdd.rdd import RDD
+from millstream.stream.core import StreamCore, T_co
+
+
+class LookbackMethods(StreamCore[T_co]):
+    """Methods about batches that are done."""
+
+    __slots__ = ()
+
+    def slice(self, begin: datetime | float, end: datetime | float) -> list[RDD[T_co]]:
+        """Give the RDDs of the batches from `begin` to `end`, both included, oldest first.
+
+        Args:
+            begin: seconds since the epoch, or an aware datetime; both ends are rounded down to a batch time.
+            end: the same.
+
+        Raises:
+            LifecycleError: the context was not started.
+            ConfigurationError: it reaches further back than `ssc.remember(...)` keeps.
+        """
+        zero_ms, slide_ms = self.program.zero_ms, self.node.slide_ms
+        if zero_ms is None:
+            raise LifecycleError("slice needs a context that was started.", hint="Call ssc.start() first.")
+        from_ms, to_ms = (
+            zero_ms + (instant_ms(at, argument) - zero_ms) // slide_ms * slide_ms
+            for at, argument in ((begin, "begin"), (end, "end"))
+        )
+        remembered = self.program.graph.remembered
+        if max(from_ms, zero_ms + 1) <= remembered.forgotten_ms:
+            raise ConfigurationError(
+                "slice reaches back further than batches are remembered.",
+                detail=f"It asks for {from_ms} ms, and batches up to {remembered.forgotten_ms} ms are forgotten.",
+                hint="Call ssc.remember(duration) before start, with a duration that covers the slice.",
+            )
+        return [RDD(lineage, self.program.runner) for lineage in remembered.between(self.node, from_ms, to_ms)]

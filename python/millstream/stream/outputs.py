@@ -1,0 +1,131 @@
+"""Stream methods that put something out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from queue import Queue
+from typing import Any, TypeVar
+
+from millstream.errors import ArgumentTypeError
+from millstream.graph.outputs import Delivery, DeliveryOutput, Output, RDDOutput, SinkOutput
+from millstream.model.arity import wants_batch
+from millstream.model.batch import Batch
+from millstream.model.label import Label
+from millstream.model.ports.sink import Sink
+from millstream.rdd.rdd import RDD
+from millstream.stream.core import StreamCore, T_co, labelled
+
+T = TypeVar("T")
+
+
+class OutputMethods(StreamCore[T_co]):
+    """Output operations. A program needs at least one, and runs them for every batch, in order."""
+
+    __slots__ = ()
+
+    def _put_out(self, make: Callable[[str, Label], Output], at: Label) -> None:
+        graph = self.program.graph
+        graph.add_output(make(graph.output_name(at), at))
+
+    def write_to(self, sink: Sink[Any], *, name: str | None = None) -> None:
+        """Write every batch to a sink, staged by tasks and committed once a batch.
+
+        Args:
+            sink: your own, or one of `millstream.sinks`.
+            name: identity of the output: commits are kept by it.
+        """
+        if not isinstance(sink, Sink):
+            raise ArgumentTypeError(
+                "write_to needs a Sink.",
+                detail=f"It was given {sink!r}.",
+                hint="Implement millstream.Sink, or use foreach_rdd for a function.",
+            )
+        at = labelled("write_to", name=name)
+        self._put_out(lambda unique, label: SinkOutput(self.node, sink, unique, label), at)
+
+    def print(self, num: int = 10, *, name: str | None = None) -> None:
+        """Print the first records of every batch under a line with the batch time.
+
+        Args:
+            num: how many records, at least 1.
+            name: identity of the output.
+        """
+        from millstream.sinks.print import PrintSink
+
+        self.deliver_to(PrintSink(num), labelled("print", name=name))
+
+    def collect_to(
+        self, target: list[list[T_co]] | Callable[..., Any] | Queue[list[T_co]], *, name: str | None = None
+    ) -> None:
+        """Hand the records of every batch over on the driver, at least once.
+
+        Args:
+            target: a list or a `queue.Queue` gets one list a batch; a function is called with the list, and with
+                the `Batch` when it requires a second argument.
+            name: identity of the output.
+
+        Example:
+            >>> import millstream as ms
+            >>> from millstream.testing import ManualClock
+            >>> clock, seen = ManualClock(), []
+            >>> ssc = ms.StreamingContext(1.0, environment=ms.Environment(clock))
+            >>> ssc.queue_stream([[1, 2], [3]]).collect_to(seen)
+            >>> ssc.start(); clock.advance(2.0); ssc.stop()
+            >>> seen
+            [[1, 2], [3]]
+        """
+        from millstream.sinks.collect import CollectTo
+
+        self.deliver_to(CollectTo(target), labelled("collect_to", name=name))
+
+    def deliver_to(self, delivery: Delivery, at: Label) -> None:
+        """Hand the rows of every batch to an object on the driver."""
+        self._put_out(lambda unique, label: DeliveryOutput(self.node, delivery, unique, label), at)
+
+    def foreach_rdd(self, f: Callable[..., Any], *, name: str | None = None) -> None:
+        """Call `f(rdd)`, or `f(rdd, batch)`, for every batch, on the driver, at least once.
+
+        What the function returns is ignored. Use `batch.id` as idempotency key towards outside systems.
+
+        Args:
+            f: gets the `RDD` of the batch, and the `Batch` when it requires a second argument.
+            name: identity of the output.
+        """
+        at = labelled("foreach_rdd", f, name)
+        with_batch = wants_batch(f, 1)
+
+        def call(rdd: RDD[Any], batch: Batch) -> Any:
+            return f(rdd, batch) if with_batch else f(rdd)
+
+        self._put_out(lambda unique, label: RDDOutput(self.node, call, unique, label), at)
+
+    def save_as_text_files(self, path: str | Path, *, name: str | None = None) -> None:
+        """Write every batch as lines of text, exactly once; read them with `ms.read_committed(path)`.
+
+        Args:
+            path: a local directory, made when missing.
+            name: identity of the output.
+        """
+        from millstream.sinks.text_files import TextFiles
+
+        self._write_files(TextFiles(path), "save_as_text_files", name)
+
+    def save_as_json_files(self, path: str | Path, *, name: str | None = None) -> None:
+        """Write every batch as JSON, one record a line, exactly once; read them with `ms.read_committed(path)`."""
+        from millstream.sinks.json_files import JsonFiles
+
+        self._write_files(JsonFiles(path), "save_as_json_files", name)
+
+    def save_as_parquet_files(self, path: str | Path, *, name: str | None = None) -> None:
+        """Write every batch as Parquet, exactly once; read them with `ms.read_committed(path)`.
+
+        Records that are dicts become a column for each key, all others the one column `value`.
+        """
+        from millstream.sinks.parquet_files import ParquetFiles
+
+        self._write_files(ParquetFiles(path), "save_as_parquet_files", name)
+
+    def _write_files(self, sink: Sink[Any], operator: str, name: str | None) -> None:
+        at = labelled(operator, name=name)
+        self._put_out(lambda unique, label: SinkOutput(self.node, sink, unique, label), at)

@@ -1,0 +1,9 @@
+"""The test kit: run a streaming program over given batches, on a clock that a test moves.
+
+Comes in: the user's program. Goes out: what each batch put out. Nothing sleeps.
+"""
+
+from millstream.environment.clock import ManualClock
+from millstream.testing.run_batches import run_batches
+
+__all__ = ["ManualClock", "run_batches"]
