@@ -7,6 +7,7 @@ from typing import Any
 
 from millstream.execution.fusion import compile_stage
 from millstream.execution.task import Pipeline, Task
+from millstream.model.accumulator import collecting_additions
 from millstream.model.batch import Batch
 from millstream.model.current import running_batch
 from millstream.model.partition import Columns, PartitionData, Rows, rows_of
@@ -46,17 +47,15 @@ class Executor:
         return rows
 
     def run(self, task: Task, batch: Batch | None) -> Any:
-        """Run one task and give its result.
+        """Run one task and give its result; what it added to accumulators waits in `drain_accumulators`.
 
         Raises:
             UserCodeError: a user's function raised.
         """
         self.batch = batch
-        with running_batch(batch):
+        with running_batch(batch), collecting_additions():
             result = self._result(task)
-        if task.exchange is None:
-            return result
-        return task.exchange.split(result, task.partition)
+            return result if task.exchange is None else task.exchange.split(result, task.partition)
 
     def _result(self, task: Task) -> Any:
         pipeline, end = task.pipeline, task.end

@@ -9,6 +9,7 @@ from typing import Any
 from millstream.execution.backend import Backend
 from millstream.execution.executor import Executor
 from millstream.execution.task import Task
+from millstream.model.accumulator import apply_accumulators, drain_accumulators
 from millstream.model.batch import Batch
 
 
@@ -28,8 +29,13 @@ class ThreadsBackend(Backend):
     def run(self, tasks: Sequence[Task], batch: Batch | None) -> list[Any]:
         """Run the tasks here."""
         with self._lock:
-            run = self.executor.run
-            return [run(task, batch) for task in tasks]
+            return [self._run(task, batch) for task in tasks]
+
+    def _run(self, task: Task, batch: Batch | None) -> Any:
+        result = self.executor.run(task, batch)
+        if additions := drain_accumulators():
+            apply_accumulators(additions)
+        return result
 
     def begin_state(self, batch_ms: int) -> None:
         """Open a version of all state for a batch."""

@@ -80,7 +80,7 @@ def common_runner(operator: str, rdds: Sequence[Any]) -> Runner:
                 detail=f"It was given {shown(rdd)} of type {type(rdd).__name__}.",
                 hint="Make an RDD of it with context.parallelize(...).",
             )
-    runners = [rdd.runner for rdd in rdds]
+    runners: list[Runner] = [rdd.runner for rdd in rdds]
     if any(runner.home is not runners[0].home for runner in runners):
         raise ConfigurationError(
             f"{operator} was given RDDs of different contexts.",

@@ -316,7 +316,7 @@ class RoundRobin(Exchange):
 def _concatenated(pieces: Sequence[Piece]) -> Rows:
     if len(pieces) == 1:
         piece = pieces[0]
-        return piece.items() if isinstance(piece, dict) else piece  # type: ignore[no-any-return]
+        return piece.items() if isinstance(piece, dict) else piece
     rows: list[Any] = []
     for piece in pieces:
         rows.extend(pairs_of(piece))

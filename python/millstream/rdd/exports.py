@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millstream.errors import ArgumentTypeError, MillstreamError
 from millstream.model.label import Label
-from millstream.model.partition import PartitionData, rows_of, table_of
+from millstream.model.partition import PartitionData, table_of
 from millstream.rdd.core import RDDCore, T_co, label
 from millstream.rdd.operations import ApplyPartition
 from millstream.rdd.text_directory import TextDirectory, WriteTextPart
@@ -38,7 +37,8 @@ class ExportMethods(RDDCore[T_co]):
             >>> ms.Context().parallelize([{"a": 1}, {"a": 2}]).to_arrow().to_pydict()
             {'a': [1, 2]}
         """
-        return _joined(self.runner.run(self.lineage, ApplyPartition(_AsTable(label("to_arrow")))), label("to_arrow"))
+        at = label("to_arrow")
+        return _joined(self.runner.run(self.lineage, ApplyPartition(_AsTable(at))), at)
 
     def to_polars(self) -> pl.DataFrame:
         """Give all records as a Polars frame; columns are those of `to_arrow`.
@@ -72,15 +72,15 @@ class ExportMethods(RDDCore[T_co]):
             StorageUnavailableError: the directory cannot be written.
 
         Example:
-            >>> import tempfile, millstream as ms
+            >>> import tempfile, pathlib, millstream as ms
             >>> with tempfile.TemporaryDirectory() as parent:
             ...     ms.Context().range(3, partitions=2).save_as_text_file(parent + "/numbers")
-            ...     [file.read_text() for file in sorted(Path(parent, "numbers").iterdir())]
+            ...     [file.read_text() for file in sorted(pathlib.Path(parent, "numbers").iterdir())]
             ['0\n', '1\n2\n']
         """
-        directory = TextDirectory(path)
-        with directory as staging:
-            self.runner.run(self.lineage, ApplyPartition(WriteTextPart(staging)))
+        at = label("save_as_text_file")
+        with TextDirectory(path) as staging:
+            self.runner.run(self.lineage, ApplyPartition(WriteTextPart(staging, at)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ A node is made for every operator and batch, so it must be cheap: slots, no chec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from millstream.model.partition import PartitionData
@@ -179,4 +180,4 @@ def held_rows(rows: list[Any], partitions: int) -> Held:
     if partitions == 1:
         return Held([rows])
     bounds = [len(rows) * p // partitions for p in range(partitions + 1)]
-    return Held([rows[low:high] for low, high in zip(bounds, bounds[1:], strict=False)])
+    return Held([rows[low:high] for low, high in pairwise(bounds)])

@@ -34,7 +34,7 @@ def _lines(lineage: Lineage, margin: str) -> Iterator[str]:
     yield margin + _described(node)
     for parent in _parents(node):
         deeper = _lines(parent, margin + _STEP)
-        yield f"{margin} +-{next(deeper)[len(margin) + len(_STEP):]}"
+        yield f"{margin} +-{next(deeper)[len(margin) + len(_STEP) :]}"
         yield from deeper
 
 
@@ -46,7 +46,8 @@ def _parents(node: Lineage) -> Sequence[Lineage]:
             return [parent for side in node.sides for parent in side]
         case Stepped():
             return [parent for side in node.inputs for parent in side]
-    return ()
+        case _:
+            return ()
 
 
 def _described(node: Lineage) -> str:
@@ -73,7 +74,8 @@ def _operator(node: Lineage) -> str:
             return f"state of {node.operator_id}"
         case Held():
             return "data at hand"
-    return type(node).__name__
+        case _:
+            return type(node).__name__
 
 
 def _placed(label: Label) -> str:
@@ -88,4 +90,5 @@ def _spread(partitioner: Partitioner) -> str:
             return "by a function of the key"
         case ByRange():
             return "by ranges of the key"
-    return f"by {type(partitioner).__name__}"
+        case _:
+            return f"by {type(partitioner).__name__}"

@@ -23,7 +23,6 @@ def shuffle(parents: Sequence[Lineage], exchange: Exchange) -> Lineage:
         return Shuffled(parents, exchange)
     moving = ByKey(partitioner, exchange.label)
     sides = [
-        [parent if stays else Shuffled([parent], moving)]
-        for parent, stays in zip(parents, in_their_place, strict=True)
+        [parent if stays else Shuffled([parent], moving)] for parent, stays in zip(parents, in_their_place, strict=True)
     ]
     return Merged(sides, merging)

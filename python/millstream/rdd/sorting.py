@@ -195,9 +195,7 @@ class _Extremes:
             raise function_failed(self.label, error, "ordering", record) from error
 
 
-def _extremes(
-    rdd: RDDCore[Any], operator: str, choose: _Choose, n: int, key: Callable[[Any], Any] | None
-) -> list[Any]:
+def _extremes(rdd: RDDCore[Any], operator: str, choose: _Choose, n: int, key: Callable[[Any], Any] | None) -> list[Any]:
     whole_number(n, operator, "n", least=0)
     if key is not None:
         check_function(key, operator, "key")

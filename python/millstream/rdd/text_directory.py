@@ -11,7 +11,9 @@ from types import TracebackType
 from typing import Any
 
 from millstream.errors import ConfigurationError, StorageUnavailableError
+from millstream.model.label import Label
 from millstream.model.partition import PartitionData, rows_of
+from millstream.rdd.failures import function_failed
 
 
 class TextDirectory:
@@ -75,9 +77,11 @@ class WriteTextPart:
 
     Args:
         directory: where to.
+        label: the operator, for errors.
     """
 
     directory: str
+    label: Label
 
     def __call__(self, _batch: Any, index: int, data: PartitionData) -> None:
         path = Path(self.directory, f"part-{index:05d}")
@@ -85,14 +89,16 @@ class WriteTextPart:
         attempt = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             with attempt.open("wb") as file:
-                file.writelines(_line(record) for record in rows_of(data))
+                file.writelines(self._line(record) for record in rows_of(data))
             attempt.rename(path)
         except OSError as error:
             raise _not_written(path, error) from error
 
-
-def _line(record: object) -> bytes:
-    return (record if isinstance(record, bytes) else str(record).encode()) + b"\n"
+    def _line(self, record: object) -> bytes:
+        try:
+            return (record if isinstance(record, bytes) else str(record).encode()) + b"\n"
+        except Exception as error:
+            raise function_failed(self.label, error, "writing", record) from error
 
 
 def _not_written(path: Path, error: OSError) -> StorageUnavailableError:
