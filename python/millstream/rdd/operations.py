@@ -2,7 +2,7 @@
 
 A stage runs a tuple of operations over the rows of one partition and hands them to one end. All classes here
 compare by identity: one operator of a program is one object, so a compiled stage is found by the objects
-that it is made of, batch after batch.
+that it is made of, batch after batch, and forgotten with them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from millstream.model.label import Label as Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Map:
     """`x -> f(x)`."""
 
@@ -22,7 +22,7 @@ class Map:
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class FlatMap:
     """`x -> each of f(x)`."""
 
@@ -30,7 +30,7 @@ class FlatMap:
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Filter:
     """Keep x where `f(x)` is true."""
 
@@ -38,7 +38,7 @@ class Filter:
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class MapValues:
     """`(k, v) -> (k, f(v))`."""
 
@@ -46,7 +46,7 @@ class MapValues:
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class FlatMapValues:
     """`(k, v) -> (k, w) for each w of f(v)`."""
 
@@ -54,7 +54,7 @@ class FlatMapValues:
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class KeyBy:
     """`x -> (f(x), x)`."""
 
@@ -62,21 +62,21 @@ class KeyBy:
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Keys:
     """`(k, v) -> k`."""
 
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Values:
     """`(k, v) -> v`."""
 
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class MapPartitions:
     """`rows -> f(iterator)`, or `f(index, iterator)` with the index of the partition."""
 
@@ -85,7 +85,7 @@ class MapPartitions:
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Glom:
     """`rows -> [list of all rows]`, one record for each partition."""
 
@@ -95,19 +95,19 @@ class Glom:
 Operation: TypeAlias = Map | FlatMap | Filter | MapValues | FlatMapValues | KeyBy | Keys | Values | MapPartitions | Glom
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Collect:
     """End: the rows as a list, no more than `limit` of them."""
 
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Count:
     """End: the number of rows."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Combine:
     """End: pairs combined by key into one dict, in order of first appearance.
 
@@ -119,21 +119,21 @@ class Combine:
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class CountValues:
     """End: how often each row occurs, a dict in order of first appearance."""
 
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Apply:
     """End: `f(list of rows)`, for actions of the library (never a user's function)."""
 
     f: Callable[[list[Any]], Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ApplyPartition:
     """End: `f(batch, index, partition data)`, which may be columns; for sinks and actions of the library."""
 
