@@ -77,6 +77,7 @@ class StreamingContext(SourceMethods):
 
     _active: ClassVar[dict[str, StreamingContext]] = {}
     _active_lock: ClassVar[threading.Lock] = threading.Lock()
+    _starting: ClassVar[tuple[Callable[[StreamingContext], None], ...]] = ()
 
     def __init__(
         self,
@@ -110,6 +111,11 @@ class StreamingContext(SourceMethods):
     def active(cls, name: str = DEFAULT_NAME) -> StreamingContext | None:
         """Give the active context of a name in this process, or None."""
         return cls._active.get(name)
+
+    @classmethod
+    def on_start(cls, tell: Callable[[StreamingContext], None]) -> None:
+        """Have `tell` called with every context of this process before it starts, such as to add a listener."""
+        cls._starting = (*cls._starting, tell)
 
     @property
     def state(self) -> State:
@@ -180,6 +186,8 @@ class StreamingContext(SourceMethods):
         """
         self._check_startable()
         self.program.graph.freeze()
+        for tell in self._starting:
+            tell(self)
         with self._active_lock:
             running = self._active.get(self.name)
             if running is not None and running.state == "active":
@@ -187,6 +195,12 @@ class StreamingContext(SourceMethods):
                     f"A context named {self.name!r} is active already.",
                     detail="It was started in this process and has not been stopped.",
                     hint=f"Stop it with ms.StreamingContext.active({self.name!r}).stop(), or give this one a name=.",
+                )
+            if any(other.context is self.context and other.state == "active" for other in self._active.values()):
+                raise LifecycleError(
+                    "The Context of this streaming context runs another stream already.",
+                    detail="The executors of a Context hold the state of one stream at a time.",
+                    hint="Stop the other stream, or give each a Context of its own.",
                 )
             self._driver = self._make_driver()
             self._active[self.name] = self
@@ -281,10 +295,13 @@ class StreamingContext(SourceMethods):
 
         Raises:
             Exception: what made the stream stop.
+            KeyboardInterrupt: it was stopped at once, and what had been received may not have been processed.
         """
         self.start()
-        with stop_on_signals(self):
+        with stop_on_signals(self) as signals:
             self.await_termination()
+        if signals.forced:
+            raise KeyboardInterrupt
 
     def _leave(self) -> None:
         with self._active_lock:
