@@ -69,7 +69,7 @@ def refuse_coroutine(f: Callable[..., Any], operator: str) -> None:
     Example:
         >>> refuse_coroutine(len, "map")
     """
-    for candidate in (f, getattr(type(f), "__call__", None)):
+    for candidate in (f, inspect.getattr_static(type(f), "__call__", None)):
         if inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate):
             raise GraphError(
                 f"{operator} was given a coroutine function, which nothing would await.",
