@@ -37,6 +37,9 @@ class ClosedBackend(Backend):
         """Refuse."""
         raise closed()
 
+    def drop_state(self) -> None:
+        """There is no state."""
+
     def close(self) -> None:
         """There is nothing to end."""
 

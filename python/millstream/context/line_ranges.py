@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from millstream.errors import ArgumentTypeError, ConfigurationError, DataError, SourceUnavailableError, shown
-from millstream.model.partition import VALUE_COLUMN, Columns, Partition
+from millstream.model.partition import Columns, Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
 
 OnInvalid = Literal["replace", "skip", "fail"]
@@ -76,7 +76,7 @@ class LineRanges(ReplayableSource[str]):
         path, start, end = (split.data[name] for name in ("path", "start", "end"))
         try:
             _check_unchanged(split)
-            lines = _core.read_lines(path, start, end, self.on_invalid)
+            lines, _ = _core.read_lines(path, start, end, self.on_invalid)
         except OSError as error:
             raise SourceUnavailableError(
                 "A text file cannot be read.",
@@ -89,7 +89,7 @@ class LineRanges(ReplayableSource[str]):
                 detail=f"{path}, the line that begins at byte {error.line_start}: {error}",
                 hint="Give text_file on_invalid='replace' or 'skip', or convert the file.",
             ) from error
-        return Partition(Columns(pa.table({VALUE_COLUMN: pa.chunked_array(lines)}), scalar=True))
+        return Partition(Columns(pa.table(lines), scalar=True))
 
 
 def _files(path: str | os.PathLike[str]) -> list[Path]:

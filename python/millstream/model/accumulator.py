@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
 
-from millstream.errors import LifecycleError, MillstreamError, UserCodeError, shown
+from millstream.errors import LifecycleError, UserCodeError, shown
 
 T = TypeVar("T")
 
@@ -94,11 +94,9 @@ class Accumulator(Generic[T]):
         with self._lock:
             try:
                 self._total = self._put_together(self._total, amount)
-            except MillstreamError:
-                raise
             except Exception as error:
                 raise UserCodeError(
-                    f"A function given to accumulator raised {type(error).__name__}: {error}",
+                    f"The function of an accumulator raised {type(error).__name__}: {error}",
                     operator="accumulator",
                     record=shown(amount),
                     detail=f"The total is {shown(self._total)}; it was adding {shown(amount)}.",

@@ -6,24 +6,22 @@ from millstream.errors import ArgumentTypeError, MillstreamError, UserCodeError,
 from millstream.model.label import Label
 
 
-def function_failed(label: Label, error: Exception, doing: str, record: object) -> MillstreamError:
+def function_failed(label: Label, error: Exception, doing: str, record: object) -> UserCodeError:
     """Give the error to raise when a user's function raised.
 
     Args:
         label: the operator that the function was given to.
-        error: what the function raised; an error of millstream is given back as it is.
+        error: what the function raised.
         doing: what the function was doing, for the detail: "combining", "comparing", ...
         record: what it was given.
     """
-    if isinstance(error, MillstreamError):
-        return error
     return UserCodeError(
-        f"A function given to {label.operator} raised {type(error).__name__}: {error}",
+        f"The function of {label.operator} raised {type(error).__name__}: {error}",
         operator=label.operator,
         site=label.site,
         record=shown(record),
         detail=f"{label.operator} at {label.site} was {doing} {shown(record)}.",
-        hint="The cause below shows the line.",
+        hint="The traceback of the cause shows the line.",
     )
 
 
