@@ -125,7 +125,7 @@ class SourceMethods:
         """
         from millstream.sources.memory import MemoryStream
 
-        feed = MemoryStream(max_records=max_records, on_full=on_full)
+        feed: MemoryStream[Any] = MemoryStream(self._environment.clock, max_records=max_records, on_full=on_full)
         stream = self._stream(feed, labelled("memory_stream", name=name))
         return PushedStream(stream.node, self.program, feed)
 

@@ -204,14 +204,16 @@ class BatchWork:
                 held.pop(block_id, None)
 
     def close(self) -> None:
-        """Close sources and outputs; one that raises is logged and does not keep the others open."""
+        """Close sources and outputs and drop the state; one that raises is logged and does not stop the others."""
         closers: list[Callable[[], None]] = [source.close for source in self._sources()]
+        if self._memory:
+            closers.append(self._backend.drop_state)
         closers += [output.close for output in self._graph.outputs]
         for close in closers:
             try:
                 close()
             except Exception:
-                logger.exception("Closing a source or a sink failed.")
+                logger.exception("Closing a source, a sink or the state failed.")
 
     def _sources(self) -> list[Any]:
         return [node.source for node in self._graph.inputs if isinstance(node, SourceInput)]

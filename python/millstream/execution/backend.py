@@ -45,5 +45,9 @@ class Backend(ABC):
         """Undo the version of a batch without trace."""
 
     @abstractmethod
+    def drop_state(self) -> None:
+        """Forget all state: the program that it belongs to has ended."""
+
+    @abstractmethod
     def close(self) -> None:
         """End the executors. Safe to call twice."""

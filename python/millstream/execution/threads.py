@@ -49,5 +49,9 @@ class ThreadsBackend(Backend):
         """Undo the version of a batch."""
         self.executor.state.rollback(batch_ms)
 
+    def drop_state(self) -> None:
+        """Forget all state."""
+        self.executor.state.clear()
+
     def close(self) -> None:
         """There is nothing to end."""

@@ -49,9 +49,9 @@ class PairMethods(StreamCore[T_co]):
             [[6], []]
         """
         at = labelled("reduce", f, name)
-        under_none = self.narrow(Map(under_none, at_inside(at)))
+        pairs = self.narrow(Map(under_none, at_inside(at)))
         exchange = CombineByKey(self.key_groups(1), None, f, f, at)
-        return under_none.shuffled(exchange).narrow(Values(at_inside(at)))
+        return pairs.shuffled(exchange).narrow(Values(at_inside(at)))
 
     def count(self, *, name: str | None = None) -> DStream[int]:
         """Count the records of each batch: always one number, 0 for an empty batch.

@@ -24,7 +24,7 @@ settings.load_profile("streams")
 @pytest.fixture(scope="session", params=["threads", "processes"])
 def run(request: pytest.FixtureRequest) -> Iterator[RunBatches]:
     """`run_batches` on one backend, whose workers all tests share."""
-    with ms.Context(request.param, workers=2) as context:
+    with ms.Context(request.param, workers=2 if request.param == "processes" else None) as context:
 
         def on_backend(build: Any, *inputs: Batches, **options: Any) -> Batches:
             return run_batches(build, *inputs, context=context, **options)

@@ -1,0 +1,48 @@
+"""What the benchmarks share: percentiles, printed rows, and the line about the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Give the value below which `share` of all values lie.
+
+    Example:
+        >>> percentile([3.0, 1.0, 2.0], 0.5)
+        2.0
+    """
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def median(values: Sequence[float]) -> float:
+    """Give the middle value."""
+    return percentile(values, 0.5)
+
+
+def machine() -> str:
+    """Describe the machine in one line."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}, {platform.system()}"
+
+
+def report(name: str, rows: Mapping[str, object]) -> None:
+    """Print a benchmark's figures for people, and with --json as one line for scripts."""
+    if "--json" in sys.argv:
+        print(json.dumps({"benchmark": name, "machine": machine(), **rows}))
+        return
+    print(f"{name} ({machine()})")
+    for label, value in rows.items():
+        print(f"  {label:<58} {value:.4g}" if isinstance(value, float) else f"  {label:<58} {value}")
+
+
+def option(name: str, default: float) -> float:
+    """Read a number given as `--name=value` on the command line."""
+    for argument in sys.argv[1:]:
+        if argument.startswith(f"--{name}="):
+            return float(argument.split("=", 1)[1])
+    return default
