@@ -38,7 +38,7 @@ class ManualClock(Clock):
     """A clock that stands still until a test moves it.
 
     Whatever waits for a time runs inside `advance`, in the caller's thread, in order of due time, so a test
-    needs no sleeping and gives the same result each time.
+    needs no sleeping and gives the same result each time. Moving it inside such a call plays work that takes time.
 
     Args:
         start: seconds since the Unix epoch at which the clock stands first.
@@ -85,4 +85,4 @@ class ManualClock(Clock):
                 due_ms, _, callback = heapq.heappop(self._due)
             self._now_ms = max(self._now_ms, due_ms)
             callback()
-        self._now_ms = target
+        self._now_ms = max(self._now_ms, target)

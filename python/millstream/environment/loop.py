@@ -71,6 +71,7 @@ class ManualLoop(Loop):
         self._over = False
         self._scheduled_ms = math.inf
         self._running = False
+        self._missed = False
         self.wake()
 
     def wake(self) -> None:
@@ -83,9 +84,12 @@ class ManualLoop(Loop):
             self._clock.call_at(due_ms, lambda: self._fire(due_ms))
 
     def _fire(self, due_ms: float) -> None:
-        if self._over or self._running or due_ms != self._scheduled_ms:
+        if self._over or due_ms != self._scheduled_ms:
             return
         self._scheduled_ms = math.inf
+        if self._running:
+            self._missed = True
+            return
         self._running = True
         try:
             next_ms = self._step()
@@ -93,6 +97,9 @@ class ManualLoop(Loop):
             self._running = False
         if next_ms is None:
             self._over = True
+        elif self._missed:
+            self._missed = False
+            self.wake()
         elif next_ms != math.inf:
             self._schedule(max(next_ms, self._clock.wall_ms()))
 

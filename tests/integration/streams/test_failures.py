@@ -10,6 +10,7 @@ import pytest
 
 import millstream as ms
 from millstream.errors import ArgumentTypeError, GraphError, SinkUnavailableError, UserCodeError
+from millstream.observe.events import BatchTimesMerged
 from millstream.testing import ManualClock, run_batches
 
 
@@ -135,12 +136,19 @@ def test_a_key_that_cannot_be_one_is_named(key: Any, partitions: int) -> None:
 def test_overdue_batches_are_merged_and_nothing_is_lost(ssc: ms.StreamingContext, clock: ManualClock) -> None:
     seen: list[list[int]] = []
     late = [True]
+    merged: list[BatchTimesMerged] = []
+
+    class Merged(ms.StreamingListener):
+        def on_batch_times_merged(self, event: BatchTimesMerged) -> None:
+            merged.append(event)
+
+    ssc.add_listener(Merged())
 
     def slow(rows: list[int]) -> None:
         seen.append(rows)
         if late:
             late.pop()
-            clock._now_ms += 5_300  # the batch took 5.3 seconds
+            clock.advance(5.3)  # the batch takes so long
 
     stream = ssc.memory_stream()
     stream.collect_to(slow)
@@ -149,8 +157,8 @@ def test_overdue_batches_are_merged_and_nothing_is_lost(ssc: ms.StreamingContext
     clock.advance(1.0)
     stream.push(2)
     clock.advance(1.0)
-    assert [row for rows in seen for row in rows] == [1, 2]
-    assert len(seen) <= 4
+    assert seen == [[1], [2], []]
+    assert [(event.from_ms, event.to_ms, event.count) for event in merged] == [(2_000, 5_000, 4)]
 
 
 def test_records_changed_in_place_are_found() -> None:
