@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from millstream.context.context import Context
 from millstream.context.signals import stop_on_signals
 from millstream.context.sources import SourceMethods
-from millstream.control.batch_work import BatchWork
-from millstream.control.driver import Driver
-from millstream.control.facts import InputSpec, ProgramStarted
-from millstream.control.journal import MemoryJournal
-from millstream.control.receiver_work import ReceiverWork
 from millstream.environment.environment import Environment
 from millstream.environment.process_tuning import ProcessTuning
 from millstream.errors import ArgumentTypeError, ConfigurationError, LifecycleError
@@ -31,6 +25,9 @@ from millstream.rdd.rdd import RDD
 from millstream.stream.core import labelled
 from millstream.stream.dstream import DStream
 from millstream.stream.program import Program
+
+if TYPE_CHECKING:
+    from millstream.control.driver import Driver
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -218,6 +215,13 @@ class StreamingContext(SourceMethods):
             )
 
     def _make_driver(self) -> Driver:
+        # Why here: what only a running stream needs would be a quarter of the time that `import millstream` takes.
+        from millstream.control.batch_work import BatchWork
+        from millstream.control.driver import Driver
+        from millstream.control.facts import InputSpec, ProgramStarted
+        from millstream.control.journal import MemoryJournal
+        from millstream.control.receiver_work import ReceiverWork
+
         program, graph = self.program, self.program.graph
         interval_ms = program.interval_ms
         clock = self._environment.clock
@@ -288,6 +292,8 @@ class StreamingContext(SourceMethods):
 
     async def wait(self) -> None:
         """Wait until the stream has ended, without blocking the event loop; raises as `await_termination` does."""
+        import asyncio
+
         await asyncio.get_running_loop().run_in_executor(None, self.await_termination)
 
     def run(self) -> None:
