@@ -6,11 +6,42 @@ group. Hashed are: None, all numbers, str, bytes, tuple (and namedtuple), frozen
 timedelta, UUID, members of an Enum, frozen dataclasses, and scalars of NumPy and Arrow that have a plain Python form.
 """
 
-from typing import Any, Final, TypeVar
+from os import PathLike
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, final
+
+from typing_extensions import CapsuleType
+
+__all__ = [
+    "HASH_VERSION",
+    "KEY_GROUPS",
+    "Block",
+    "InvalidLineError",
+    "Lines",
+    "SocketLines",
+    "SocketStats",
+    "TokenBucket",
+    "build_profile",
+    "cut_lines",
+    "debug_build",
+    "key_group",
+    "read_lines",
+    "rows_from_utf8",
+    "split_dict",
+    "split_pairs",
+    "split_values",
+]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
+
+_OnInvalid: TypeAlias = Literal["replace", "skip", "fail"]
+
+class _ArrowArray(Protocol):
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+
+class _ArrowStream(Protocol):
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
 
 build_profile: Final[str]
 """`release` or `debug`."""
@@ -116,3 +147,287 @@ def split_values(values: list[_T], partitions: int, groups: int = 1024) -> list[
         >>> split_values(["a", "b", "a"], 2)
         [['b'], ['a', 'a']]
     """
+
+def rows_from_utf8(array: _ArrowArray | _ArrowStream) -> list[str]:
+    """Make a list of Python strings from an Arrow column of text.
+
+    Args:
+        array: Utf8, LargeUtf8 or Utf8View, whole or in chunks, or a record batch or table of one such column:
+            whatever PyArrow and Polars have for it.
+
+    Returns:
+        The strings in order; nulls become None.
+
+    Raises:
+        TypeError: it is no Arrow data, or not one column of text.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> rows_from_utf8(pa.array(["a", None, "é"]))
+        ['a', None, 'é']
+    """
+
+@final
+class Lines:
+    """Lines of text as an Arrow table of one column, `value` (Utf8).
+
+    `pyarrow.table(lines)`, `pyarrow.record_batch(lines)` and `polars.DataFrame(lines)` take them without a copy.
+    More than 256 MiB of text are several record batches: a table then.
+
+    Attributes:
+        bytes: size as an Arrow column.
+    """
+
+    @property
+    def bytes(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[CapsuleType, CapsuleType]: ...
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> CapsuleType: ...
+
+def cut_lines(data: bytes, on_invalid: _OnInvalid) -> tuple[Lines, int]:
+    r"""Cut bytes into lines.
+
+    A line ends at `\n`, `\r\n` or `\r`, as in a file opened with universal newlines; the end is no part of it. A
+    last line without an end counts.
+
+    Args:
+        data: text in UTF-8.
+        on_invalid: what happens to a line that is not UTF-8: `replace` what is not by U+FFFD, `skip` it, or `fail`.
+
+    Returns:
+        The lines, and how many were invalid.
+
+    Raises:
+        InvalidLineError: a line is not UTF-8 and the policy is `fail`.
+
+    Example:
+        >>> lines, invalid = cut_lines(b"one\ntwo\r\n\xff", "replace")
+        >>> rows_from_utf8(lines), invalid
+        (['one', 'two', '\ufffd'], 1)
+    """
+
+def read_lines(
+    path: str | PathLike[str], start: int = 0, end: int | None = None, on_invalid: _OnInvalid = "replace"
+) -> tuple[Lines, int]:
+    """Read the lines of a file whose first byte lies in a range.
+
+    Ranges that follow each other without a gap give each line of the file once, wherever they are cut. A line that
+    starts inside the range is read to its own end, which may lie behind it. The GIL is released.
+
+    Args:
+        path: the file.
+        start: first byte of the range.
+        end: the byte after the range, >= `start`; None: the end of the file.
+        on_invalid: what happens to a line that is not UTF-8, as in `cut_lines`.
+
+    Returns:
+        The lines, and how many were invalid.
+
+    Raises:
+        OSError: the file cannot be read, with number and name.
+        InvalidLineError: a line is not UTF-8 and the policy is `fail`.
+        ValueError: `end` is before `start`.
+    """
+
+@final
+class TokenBucket:
+    """A limit on the rate of records that threads share.
+
+    Tokens grow with time up to a burst. A request is granted when there are as many tokens as it asks for, or a
+    full burst where it asks for more; what is missing then is paid by later requests, so that the long-run rate is
+    exact. Time is the machine's monotonic clock, or comes in as `now_s`, then at every call.
+
+    Args:
+        rate_per_s: records a second, > 0; None: no limit.
+        burst_s: how many seconds' worth may be taken at once after a pause, > 0; a burst is one record at least.
+
+    Raises:
+        ValueError: a rate or a burst that is zero, negative or not finite.
+
+    Example:
+        >>> bucket = TokenBucket(100.0)
+        >>> bucket.try_acquire(10, now_s=0.0)
+        0.0
+        >>> round(bucket.try_acquire(1, now_s=0.0), 6)
+        0.01
+    """
+
+    def __new__(cls, rate_per_s: float | None, burst_s: float = 0.1) -> TokenBucket: ...
+    @property
+    def rate_per_s(self) -> float | None: ...
+    def try_acquire(self, n: int = 1, now_s: float | None = None) -> float:
+        """Take `n` tokens and return 0.0, or take none and return the seconds until they can be had."""
+
+    def acquire(self, n: int = 1, timeout_s: float | None = None) -> bool:
+        """Wait for `n` tokens and take them; False after `timeout_s` seconds (None: no limit) or once closed.
+
+        The GIL is released while it waits; Ctrl-C interrupts the wait.
+        """
+
+    def set_rate(self, rate_per_s: float | None, now_s: float | None = None) -> None:
+        """Change the rate from now on, also for those who wait; None: no limit.
+
+        Raises:
+            ValueError: the rate is zero, negative or not finite.
+        """
+
+    def close(self) -> None:
+        """Wake all who wait in `acquire`: it returns False from now on."""
+
+@final
+class Block:
+    """Lines that were received in one slot of the grid: an Arrow record batch of one column, `value` (Utf8).
+
+    `pyarrow.record_batch(block)` and `polars.DataFrame(block)` take it without a copy.
+
+    Attributes:
+        batch_ms: the batch time that the block belongs to, the first on the grid at or after the wall-clock moment
+            at which its records were received, milliseconds since the epoch.
+        records: number of records; 0 only where all lines were invalid and left out.
+        bytes: size as an Arrow column.
+        invalid: lines that were not UTF-8 or too long: replaced in the block, or left out of it.
+    """
+
+    @property
+    def batch_ms(self) -> int: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def invalid(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[CapsuleType, CapsuleType]: ...
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> CapsuleType: ...
+
+@final
+class SocketStats:
+    """Counts of a socket receiver since its start.
+
+    Attributes:
+        records: records put into blocks.
+        read_bytes: bytes read from the peer.
+        invalid: lines that were not UTF-8 or too long.
+        connections: connections that were made.
+        failed_connections: attempts to connect that failed.
+        pauses: times that reading paused because the queue was full.
+        lost_events: events that nobody took before 1,000 newer ones had come.
+    """
+
+    @property
+    def records(self) -> int: ...
+    @property
+    def read_bytes(self) -> int: ...
+    @property
+    def invalid(self) -> int: ...
+    @property
+    def connections(self) -> int: ...
+    @property
+    def failed_connections(self) -> int: ...
+    @property
+    def pauses(self) -> int: ...
+    @property
+    def lost_events(self) -> int: ...
+
+@final
+class SocketLines:
+    """A receiver of text lines from a TCP socket, on a thread that never needs the GIL.
+
+    It connects, reads, cuts lines as `cut_lines` does, and puts them into blocks, each of one batch time. A line can
+    be taken as soon as its end was read. When the peer closes the connection, what it sent after the last line's end
+    is a line too; when the connection breaks or `stop` ends it, that rest is dropped, and the event says so.
+
+    After every end of a connection, and after every failed attempt, the receiver connects again, for ever; the waits
+    double from `reconnect_initial_ms` to `reconnect_max_ms`, begin anew after a connection that brought data, and
+    are spread by chance between half and all of that. While the queue is full the socket is not read, so that TCP
+    slows the peer.
+
+    Batch times of blocks ascend, and no record enters a batch time that was taken: a record that arrives while its
+    batch is being taken, or after the wall clock went back, is in the next.
+
+    Args:
+        host: name or address of the peer; it is resolved at each attempt.
+        port: port of the peer, 1 to 65,535.
+        grid_ms: distance between batch times, milliseconds, > 0.
+        origin_ms: any one batch time, milliseconds since the epoch.
+        on_invalid: what happens to a line that is not UTF-8 or too long: `replace` (U+FFFD, or the line's
+            beginning), `skip`, or `fail`: the receiver ends with the event `failed`.
+        block_max_records: most records of a block.
+        block_max_bytes: size at which a block is closed, at most 256 MiB.
+        queue_max_bytes: size of waiting blocks from which the socket is not read.
+        max_line_bytes: the longest line that is kept whole, at most 512 MiB.
+        rate_per_s: limit on records a second, > 0; None: no limit.
+        reconnect_initial_ms: the first wait before the next connection.
+        reconnect_max_ms: the longest wait before the next connection.
+        connect_timeout_ms: how long one attempt to connect may take, after the name was resolved.
+        jitter_seed: where the spread of the waits begins; None: differs between receivers.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __new__(
+        cls,
+        host: str,
+        port: int,
+        *,
+        grid_ms: int,
+        origin_ms: int,
+        on_invalid: _OnInvalid = "replace",
+        block_max_records: int = 65_536,
+        block_max_bytes: int = 8_388_608,
+        queue_max_bytes: int = 67_108_864,
+        max_line_bytes: int = 1_048_576,
+        rate_per_s: float | None = None,
+        reconnect_initial_ms: int = 100,
+        reconnect_max_ms: int = 5000,
+        connect_timeout_ms: int = 5000,
+        jitter_seed: int | None = None,
+    ) -> SocketLines: ...
+    @property
+    def state(self) -> Literal["idle", "connecting", "connected", "waiting", "failed", "stopped"]: ...
+    def start(self) -> None:
+        """Start the thread, which connects and receives until `stop`.
+
+        Raises:
+            RuntimeError: it was started or stopped before.
+        """
+
+    def take(self, until_ms: int) -> list[Block]:
+        """Take all blocks whose `batch_ms` is at or before `until_ms`, in order, the open one too."""
+
+    def pending(self) -> tuple[int, int]:
+        """Give the records and the bytes that wait to be taken."""
+
+    def wait(self, timeout_s: float | None = None, records: int = 1) -> bool:
+        """Wait until at least `records` wait to be taken.
+
+        Returns:
+            Whether they do: False after the timeout (None: no limit), or once the receiver has ended.
+        """
+
+    def events(self, timeout_s: float | None = 0.0) -> list[tuple[str, str, int]]:
+        """Give the events since the last call, in order; wait up to `timeout_s` for one where there is none.
+
+        Returns:
+            Kind, detail and moment (milliseconds since the epoch) of each. Kinds: `connected`, `disconnected`,
+            `connect_failed`, `queue_full` and `queue_drained` (reading pauses and goes on), `failed` (a line was
+            invalid under the policy `fail`), `stopped`.
+        """
+
+    def stats(self) -> SocketStats:
+        """Give the counts since the start."""
+
+    def set_rate(self, rate_per_s: float | None) -> None:
+        """Change the limit on records a second, from now on; None: no limit.
+
+        Raises:
+            ValueError: the rate is zero, negative or not finite.
+        """
+
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Stop receiving; what is in blocks can still be taken.
+
+        Returns:
+            True once the thread has ended; False when it has not after the timeout (None: no limit).
+        """

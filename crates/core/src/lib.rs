@@ -1,4 +1,12 @@
 //! The hot loops of millstream: bytes and Arrow in and out, no Python.
 
+pub mod backoff;
+pub mod block;
+pub mod bucket;
+pub mod connect;
+pub mod cutter;
 pub mod error;
 pub mod hash;
+pub mod lines;
+pub mod read;
+pub mod socket;

@@ -9,6 +9,9 @@ use pyo3::types::{PyDict, PyList};
 use crate::error::{raise, short_repr};
 use crate::key::KeyHasher;
 
+// The signatures below say 1024 as a number, because the runtime shows it to `help` and to stubtest.
+const _: () = assert!(KEY_GROUPS == 1024);
+
 /// Add what this file offers to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("HASH_VERSION", HASH_VERSION)?;
@@ -21,7 +24,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Give the key group of a key: its stable hash modulo `groups`.
 #[pyfunction]
-#[pyo3(signature = (key, groups = KEY_GROUPS))]
+#[pyo3(signature = (key, groups = 1024))]
 fn key_group(key: &Bound<'_, PyAny>, groups: u32) -> PyResult<u32> {
     let key_groups = KeyGroups::new(groups, 1).map_err(|error| raise(key.py(), error))?;
     // SAFETY: the argument lives as long as the call.
@@ -31,7 +34,7 @@ fn key_group(key: &Bound<'_, PyAny>, groups: u32) -> PyResult<u32> {
 
 /// Split a dict by key into one dict a partition.
 #[pyfunction]
-#[pyo3(signature = (d, partitions, groups = KEY_GROUPS))]
+#[pyo3(signature = (d, partitions, groups = 1024))]
 fn split_dict<'py>(
     d: &Bound<'py, PyDict>,
     partitions: u32,
@@ -122,7 +125,7 @@ fn for_each_item(
 
 /// Split (key, value) records by key into one list a partition, order kept.
 #[pyfunction]
-#[pyo3(signature = (pairs, partitions, groups = KEY_GROUPS))]
+#[pyo3(signature = (pairs, partitions, groups = 1024))]
 fn split_pairs<'py>(
     pairs: &Bound<'py, PyList>,
     partitions: u32,
@@ -150,7 +153,7 @@ fn not_a_pair(record: &Bound<'_, PyAny>) -> PyErr {
 
 /// Split records by themselves into one list a partition, order kept.
 #[pyfunction]
-#[pyo3(signature = (values, partitions, groups = KEY_GROUPS))]
+#[pyo3(signature = (values, partitions, groups = 1024))]
 fn split_values<'py>(
     values: &Bound<'py, PyList>,
     partitions: u32,

@@ -1,8 +1,14 @@
 //! `millstream._core`: thin Python bindings of `millstream-core`, one file per file of the core.
 
+mod arrow;
+mod block;
+mod bucket;
 mod error;
 mod hash;
 mod key;
+mod lines;
+mod rows;
+mod socket;
 
 use pyo3::prelude::*;
 
@@ -24,7 +30,12 @@ mod _core {
             "InvalidLineError",
             crate::error::invalid_line_error(module.py()),
         )?;
+        crate::block::register(module)?;
+        crate::bucket::register(module)?;
         crate::hash::register(module)?;
+        crate::lines::register(module)?;
+        crate::rows::register(module)?;
+        crate::socket::register(module)?;
         crate::warn_of_debug_build(module.py())
     }
 }
