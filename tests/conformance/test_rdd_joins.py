@@ -100,8 +100,10 @@ def test_parents_spread_over_numbers_of_their_own_meet_in_the_larger(context: Co
 
 
 def test_a_sorted_rdd_does_not_decide_where_the_keys_of_another_go(context: Context) -> None:
-    left = context.parallelize([(1, "x"), (2, "y")]).sort_by_key(partitions=2)
-    assert left.join(context.parallelize([("text", 0), (2, 1)])).collect() == [(2, ("y", 1))]
+    left: list[tuple[Any, str]] = [(1, "x"), (2, "y")]
+    right: list[tuple[Any, int]] = [("text", 0), (2, 1)]
+    ordered = context.parallelize(left).sort_by_key(partitions=2)
+    assert ordered.join(context.parallelize(right)).collect() == [(2, ("y", 1))]
 
 
 @given(pairs)

@@ -33,7 +33,12 @@ def test_a_union_of_very_many_is_no_deeper_than_one(context: Context) -> None:
 
 def test_a_kept_union_inside_a_union_stays_kept(context: Context) -> None:
     calls = context.accumulator(0)
-    inner = context.range(2).union(context.range(2)).map(lambda x: (calls.add(1), x)[1])
+
+    def counted(x: int) -> int:
+        calls.add(1)
+        return x
+
+    inner = context.range(2).union(context.range(2)).map(counted)
     kept = inner.union(context.range(1)).persist()
     assert kept.union(context.range(1)).collect() == [0, 1, 0, 1, 0, 0]
     assert kept.union(context.range(1)).count() == 6

@@ -45,9 +45,7 @@ def test_key_by_keys_and_values(context: Context, data: list[int], partitions: i
 
 
 @given(pairs, partition_counts)
-def test_values_change_and_keys_stay(
-    context: Context, data: list[tuple[object, int]], partitions: int
-) -> None:
+def test_values_change_and_keys_stay(context: Context, data: list[tuple[object, int]], partitions: int) -> None:
     rdd = context.parallelize(data, partitions)
     assert rdd.map_values(lambda v: v + 1).collect() == [(k, v + 1) for k, v in data]
     assert rdd.flat_map_values(lambda v: range(max(v, 0))).collect() == [(k, w) for k, v in data for w in range(v)]

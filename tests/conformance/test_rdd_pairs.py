@@ -110,7 +110,7 @@ def test_lookup_computes_only_the_partition_of_the_key(context: Context) -> None
 
     placed = context.parallelize([(key, key) for key in range(100)]).partition_by(4)
     assert placed.map_values(noted).lookup(7) == [7]
-    assert seen.value == [len(part) for part in placed.glom().collect() if (7, 7) in part][0]
+    assert seen.value == next(len(part) for part in placed.glom().collect() if (7, 7) in part)
 
 
 def test_the_partitions_of_the_parent_are_taken_when_nobody_says(context: Context) -> None:

@@ -12,7 +12,7 @@ from millstream.model.accumulator import Accumulator
 from millstream.rdd.rdd import RDD
 
 
-@pytest.fixture()
+@pytest.fixture
 def calls(context: Context) -> Accumulator[int]:
     return context.accumulator(0)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,13 +98,14 @@ def test_min_and_max(context: Context, data: list[int], parts: int) -> None:
 
 
 def test_values_without_an_order_are_refused(context: Context) -> None:
-    mixed = context.parallelize([1, "a", None], 2)
-    actions = [
-        lambda: mixed.sort_by(lambda x: x, partitions=2).collect(),  # type: ignore[arg-type,return-value]
-        lambda: mixed.sort_by(lambda x: x, partitions=1).collect(),  # type: ignore[arg-type,return-value]
+    values: list[Any] = [1, "a", None]
+    mixed = context.parallelize(values, 2)
+    actions: list[Callable[[], Any]] = [
+        lambda: mixed.sort_by(lambda x: x, partitions=2).collect(),
+        lambda: mixed.sort_by(lambda x: x, partitions=1).collect(),
         lambda: mixed.map(lambda x: (x, 0)).sort_by_key(partitions=3).collect(),
-        lambda: mixed.top(2),  # type: ignore[misc]
-        lambda: mixed.min(),  # type: ignore[misc]
+        lambda: mixed.top(2),
+        lambda: mixed.min(),
     ]
     for action in actions:
         with pytest.raises(InvalidError, match="cannot be compared"):
@@ -110,11 +114,12 @@ def test_values_without_an_order_are_refused(context: Context) -> None:
 
 def test_a_key_function_that_raises_is_the_users_error(context: Context) -> None:
     rdd = context.parallelize([1, 0])
-    for action in (
+    actions: list[Callable[[], Any]] = [
         lambda: rdd.sort_by(lambda x: 1 // x).collect(),
         lambda: rdd.top(1, key=lambda x: 1 // x),
         lambda: rdd.max(key=lambda x: 1 // x),
-    ):
+    ]
+    for action in actions:
         with pytest.raises(UserCodeError) as raised:
             action()
         assert isinstance(raised.value.__cause__, ZeroDivisionError)
