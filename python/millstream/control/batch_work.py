@@ -17,7 +17,7 @@ from millstream.graph.batch_run import BatchRun
 from millstream.graph.graph import Graph
 from millstream.graph.inputs import FeedInput, InputNode, PlannedInput, QueueInput, SourceInput
 from millstream.graph.outputs import Output
-from millstream.model.batch import Batch
+from millstream.model.batch import Batch, BatchInput
 from millstream.model.ports.block_feed import Block
 from millstream.observe.events import BatchCompleted, OutputReport
 
@@ -127,7 +127,11 @@ class BatchWork:
         work = self._works[time_ms]
         work.started_ms = self._clock.wall_ms()
         work.attempts = attempt + 1
-        batch = work.batch = Batch(time_ms, attempt, work.planned)
+        batch = work.batch = Batch(
+            time_ms,
+            attempt,
+            {name: BatchInput(planned.records, planned.description) for name, planned in work.planned.items()},
+        )
         run = BatchRun(batch, self._zero_ms, work.planned, Scheduler(self._backend, batch))
         work.run = run
         if self._memory:

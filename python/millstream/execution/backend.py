@@ -8,6 +8,7 @@ from typing import Any
 
 from millstream.execution.task import Task
 from millstream.model.batch import Batch
+from millstream.model.partition import PartitionData
 
 
 class Backend(ABC):
@@ -31,6 +32,10 @@ class Backend(ABC):
             UserCodeError: a user's function raised; the other tasks of the stage have ended.
             BackendUnavailableError: executors were lost more often than the limit.
         """
+
+    def held(self, parts: Sequence[PartitionData]) -> list[PartitionData]:
+        """Give partitions on the driver that will be read again in the form that is best for it."""
+        return list(parts)
 
     @abstractmethod
     def begin_state(self, batch_ms: int) -> None:

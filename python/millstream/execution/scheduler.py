@@ -73,7 +73,7 @@ class Scheduler:
 
     def _computed(self, pipelines: list[Pipeline]) -> list[Any]:
         if all(type(pipeline.reader) is HeldReader and not pipeline.operations for pipeline in pipelines):
-            return [pipeline.reader.data for pipeline in pipelines]  # type: ignore[attr-defined]
+            return self.backend.held([pipeline.reader.data for pipeline in pipelines])  # type: ignore[attr-defined]
         return self.backend.run([Task(pipeline, p, None) for p, pipeline in enumerate(pipelines)], self.batch)
 
     def _pipelines(self, lineage: Lineage) -> list[Pipeline]:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInput:
+    """What one input contributed to a batch.
+
+    Attributes:
+        records: how many records, or None where only reading could tell.
+        description: one line for people, such as the paths of the files.
+    """
+
+    records: int | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +38,7 @@ class Batch:
 
     time_ms: int
     attempt: int = 0
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, BatchInput] = field(default_factory=dict)
 
     @property
     def time(self) -> datetime:

@@ -72,7 +72,11 @@ def lasting(data: PartitionData) -> PartitionData:
         >>> lasting({"a": 1}.items())
         [('a', 1)]
     """
-    return list(data) if not isinstance(data, (list, Columns)) and not getattr(data, "is_packed", False) else data
+    if isinstance(data, (list, Columns)):
+        return data
+    # Data that lives elsewhere knows itself how to last.
+    own = getattr(data, "lasting", None)
+    return list(data) if own is None else own()  # type: ignore[no-any-return]
 
 
 def table_of(data: PartitionData) -> pa.Table:

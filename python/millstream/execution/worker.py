@@ -1,0 +1,303 @@
+"""The worker process: one executor, told by the driver what to run. `python -m millstream.execution.worker`."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import io
+import os
+import pickle
+import signal
+import socket
+import sys
+import types
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from millstream.encoding.rows import Frame, unpack, unpack_frames
+from millstream.errors import InternalError
+from millstream.execution.executor import Executor
+from millstream.execution.messages import (
+    BEFORE_TASKS,
+    COMMIT,
+    ROLL_BACK,
+    Data,
+    Done,
+    End,
+    Failed,
+    Hello,
+    LoadState,
+    Ready,
+    RunTasks,
+    SendData,
+    View,
+)
+from millstream.execution.packed import ATOMS, Packed
+from millstream.execution.progress import Progress
+from millstream.execution.readers import StepReader
+from millstream.execution.remote_error import pack_error
+from millstream.execution.snapshot_slices import SnapshotSlices, joined
+from millstream.execution.task_pickle import TaskUnpickler, pickled
+from millstream.execution.wire import Wire, WireClosedError
+from millstream.model.accumulator import drain_accumulators
+from millstream.model.batch import Batch
+from millstream.model.broadcast import drop_broadcast, install_broadcast
+from millstream.state.delta import Delta
+from millstream.state.rows import StateRows
+from millstream.state.snapshots import StateSnapshots
+
+if TYPE_CHECKING:
+    from millstream.execution.task import Task
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """Answers the driver's messages until it says `End` or is gone.
+
+    Args:
+        wire: the connection to the driver.
+        progress: where the number of the running task is written.
+        stdout: counts what is printed.
+        stderr: likewise.
+    """
+
+    def __init__(self, wire: Wire, progress: Progress, stdout: CountedFile, stderr: CountedFile) -> None:
+        self._wire = wire
+        self._progress = progress
+        self._printed = (stdout, stderr)
+        self._executor = Executor(self._unpacked)
+        self._objects: dict[int, Any] = {}
+        self._data: dict[int, Any] = {}
+        self._batch: Batch | None = None
+        self._slices: SnapshotSlices | None = None
+
+    def run(self) -> None:
+        """Answer messages; returns when the driver wants no more."""
+        wire = self._wire
+        while True:
+            while self._slices is not None and not wire.has_message():
+                if not self._slices.advance():
+                    break
+            parts = wire.receive()
+            message = pickle.loads(parts[0])
+            match message:
+                case RunTasks():
+                    self._run_tasks(message, parts)
+                case SendData():
+                    self._send_data(message.number)
+                case LoadState():
+                    self._load_state(message)
+                case Hello():
+                    self._settle_in(message)
+                case End():
+                    return
+                case _:
+                    raise InternalError(f"The driver sent {type(message).__name__}, which workers do not know.")
+
+    def _settle_in(self, hello: Hello) -> None:
+        _take_path(hello.path)
+        os.chdir(hello.directory)
+        for name, value in hello.variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        for module in hello.modules:
+            # Why suppressed: whoever needs the module meets the error where it is needed.
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
+        gc.collect()
+        gc.freeze()
+        self._send(Ready())
+
+    def _send(self, message: Any, frames: Sequence[Frame] = ()) -> None:
+        self._wire.send([pickle.dumps(message, pickle.HIGHEST_PROTOCOL), *frames])
+
+    def _printed_bytes(self) -> tuple[int, int]:
+        for stream in (sys.stdout, sys.stderr):
+            # Why suppressed: a user's function may have put anything there, or closed it.
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        return self._printed[0].written_bytes, self._printed[1].written_bytes
+
+    def _run_tasks(self, message: RunTasks, parts: Sequence[memoryview]) -> None:
+        results: list[Any] = []
+        deltas: list[tuple[str, int, bytes]] = []
+        step = BEFORE_TASKS
+        try:
+            for step, (task, number) in enumerate(self._prepared(message, parts)):
+                self._progress.task = step
+                results.append(self._result(task, number))
+                self._note_delta(task, deltas)
+            slices = self._more_slices(message.snapshot_of, sum(len(delta) for _, _, delta in deltas))
+        except Exception as error:
+            failed = Failed(self._printed_bytes(), step, drain_accumulators())
+            self._progress.task = None
+            self._send(failed, [pack_error(error)])
+            return
+        # Not reached, and the number of the task left for the driver to read, when a function ends the process.
+        self._progress.task = None
+        self._send(Done(self._printed_bytes(), drain_accumulators()), pickled((results, deltas, slices)))
+
+    def _prepared(self, message: RunTasks, parts: Sequence[memoryview]) -> list[tuple[Task, int | None]]:
+        """Bring everything up to date that the tasks rely on, and give them with the numbers of their results."""
+        if message.path is not None:
+            _take_path(message.path)
+        for number in message.forgotten_data:
+            self._data.pop(number, None)
+        for number in message.forgotten_objects:
+            self._objects.pop(number, None)
+        for number in message.forgotten_broadcasts:
+            drop_broadcast(number)
+        self._change_state(message.state)
+        at = 2
+        for number, count in message.broadcasts:
+            install_broadcast(number, unpack_frames(parts[at : at + count]))
+            at += count
+        for numbers, count in message.shipments:
+            self._objects.update(zip(numbers, unpack_frames(parts[at : at + count]), strict=True))
+            at += count
+        self._batch = None if message.batch is None else Batch(*message.batch)
+        tasks: list[tuple[Task, int | None]] = TaskUnpickler(parts[1], parts[at:], self._objects, self._data).load()
+        return tasks
+
+    def _change_state(self, changes: Sequence[tuple[str, int]]) -> None:
+        state = self._executor.state
+        for what, batch_ms in changes:
+            if what == COMMIT:
+                state.commit(batch_ms)
+            elif what == ROLL_BACK:
+                state.rollback(batch_ms)
+            else:
+                state.clear()
+                self._slices = None
+
+    def _unpacked(self, data: Any) -> Any:
+        if type(data) is not Packed:
+            return data
+        if data.number is None:
+            return data.unpack()
+        if data.number not in self._data:
+            self._data[data.number] = data.unpack()
+        return self._data[data.number]
+
+    def _result(self, task: Task, number: int | None) -> Any:
+        result = self._executor.run(task, self._batch)
+        if task.exchange is not None:
+            return [Packed.of(piece) for piece in result]
+        if task.end is not None:
+            return result if type(result) in ATOMS else Packed.of_result(result)
+        if number is not None:
+            self._data[number] = result
+            reader = task.pipeline.reader
+            if isinstance(result, StateRows) and isinstance(reader, StepReader):
+                return View(len(result), reader.operator_id, reader.index, type(result))
+        return Packed.of(result)
+
+    def _note_delta(self, task: Task, deltas: list[tuple[str, int, bytes]]) -> None:
+        reader = task.pipeline.reader
+        if isinstance(reader, StepReader) and not isinstance(reader.step, StateSnapshots):
+            assert self._batch is not None
+            table = self._executor.state.table(reader.operator_id, reader.index)
+            deltas.append((reader.operator_id, reader.index, table.delta(self._batch.time_ms).pack()))
+
+    def _more_slices(self, snapshot_of: tuple[str, int] | None, delta_bytes: int) -> list[bytes]:
+        """Give what is ready of the snapshot that the driver asked for, an empty slice behind the last one."""
+        if snapshot_of is not None:
+            self._slices = SnapshotSlices(self._executor.state.table(*snapshot_of))
+        if self._slices is None:
+            return []
+        # Twice what was added to the log, so that a snapshot is complete before the log has doubled.
+        slices = self._slices.take(2 * delta_bytes)
+        if self._slices.is_taken:
+            self._slices = None
+            slices.append(b"")
+        return slices
+
+    def _send_data(self, number: int) -> None:
+        try:
+            data = self._data[number]
+            if isinstance(data, StateRows):
+                # From here on the table may change in place what the view showed.
+                data = self._data[number] = data.materialised()
+            packed = Packed.of(data)
+        except Exception as error:
+            self._send(Failed(self._printed_bytes(), BEFORE_TASKS, []), [pack_error(error)])
+            return
+        self._send(Data(packed.pairs, packed.records), packed.frames)
+
+    def _load_state(self, message: LoadState) -> None:
+        state = self._executor.state
+        for operator, partition, snapshot, deltas, open_deltas in message.tables:
+            table = state.table(operator, partition)
+            table.load(
+                None if snapshot is None else joined(unpack(snapshot)),
+                [Delta.unpack(delta) for delta in deltas],
+                [Delta.unpack(delta) for delta in open_deltas],
+            )
+        for number, operator, partition, kind in message.views:
+            self._data[number] = state.table(operator, partition).viewed(kind)
+
+
+class CountedFile(io.FileIO):
+    """A stream of the process that counts what is written, so that the driver knows when it has seen all of it."""
+
+    written_bytes = 0
+
+    def write(self, data: Any) -> int:
+        """Write, and count."""
+        written = super().write(data)
+        self.written_bytes += written
+        return written
+
+
+def _print_by(descriptor: int, errors: str) -> tuple[CountedFile, io.TextIOWrapper]:
+    file = CountedFile(descriptor, "w", closefd=False)
+    return file, io.TextIOWrapper(io.BufferedWriter(file), "utf-8", errors, line_buffering=True)
+
+
+def _take_path(path: list[str]) -> None:
+    if sys.path != path:
+        sys.path[:] = path
+        importlib.invalidate_caches()
+
+
+def _die_with_driver(driver_pid: int) -> None:
+    """Have the operating system end this process when the driver's is gone, however busy this one is.
+
+    Elsewhere than on Linux the end of the connection says it, once the running task has ended.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != driver_pid:
+        os._exit(0)
+
+
+def main() -> None:
+    """Be a worker. Arguments: descriptors of the connection and of the progress file, pid of the driver."""
+    connection, progress, driver_pid = map(int, sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_driver(driver_pid)
+    os.set_inheritable(connection, False)
+    stdout, sys.stdout = _print_by(1, "surrogateescape")
+    stderr, sys.stderr = _print_by(2, "backslashreplace")
+    # What the user's functions find under this name must not be this module.
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.argv = [""]
+    wire = Wire(socket.socket(fileno=connection))
+    shared = Progress(progress)
+    os.close(progress)
+    # Why suppressed: a driver that is gone needs no answer, and nobody reads the traceback.
+    with contextlib.suppress(WireClosedError):
+        Worker(wire, shared, stdout, stderr).run()
+
+
+if __name__ == "__main__":
+    from millstream.execution import worker
+
+    worker.main()

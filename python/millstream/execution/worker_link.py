@@ -1,0 +1,382 @@
+"""The link to one worker: what the process there has, what it is told next, and what it answers."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from millstream.encoding.rows import Frame, pack_frames
+from millstream.errors import BackendUnavailableError
+from millstream.execution.data_numbers import DataNumbers
+from millstream.execution.messages import (
+    BEFORE_TASKS,
+    COMMIT,
+    DROP,
+    ROLL_BACK,
+    Data,
+    Done,
+    Failed,
+    LoadState,
+    RunTasks,
+    SendData,
+    View,
+)
+from millstream.execution.packed import Fetched, Packed
+from millstream.execution.readers import StepReader
+from millstream.execution.remote_error import unpack_error
+from millstream.execution.replicas import Replicas
+from millstream.execution.shipments import Shipment, Shipments
+from millstream.execution.task import Task
+from millstream.execution.task_pickle import Names, TaskPickler
+from millstream.execution.wire import WireClosedError
+from millstream.execution.worker_place import WorkerPlace
+from millstream.model.accumulator import Addition
+from millstream.model.broadcast import BroadcastCopies, broadcasts_pickled
+from millstream.state.rows import StateRows
+
+HELD_BYTES_MAX = 256 * 1024 * 1024
+"""Packed size of the data that a worker holds for later reads; unpacked it takes a few times as much."""
+
+BatchFields: TypeAlias = tuple[int, int, Mapping[str, Any]] | None
+"""Batch time in ms, attempt and inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Tasks for one worker, ready to be sent.
+
+    Attributes:
+        tasks: the tasks.
+        message: what is said to the worker.
+        frames: the parts behind the message.
+        result_numbers: for each task the number under which the worker holds its result, or None.
+        sending: data that the worker holds once it has run the tasks: packed size by number.
+        shipments: what the worker has once it has read the message.
+    """
+
+    tasks: Sequence[Task]
+    message: RunTasks
+    frames: Sequence[Frame]
+    result_numbers: Sequence[int | None]
+    sending: Mapping[int, int]
+    shipments: Sequence[Shipment]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of an order.
+
+    Attributes:
+        results: one for each task, in order; none when a task failed.
+        additions: what the tasks added to accumulators.
+        error: what a task raised, or None.
+        failed_task: which one of the order raised it.
+    """
+
+    results: Sequence[Any]
+    additions: Sequence[Addition]
+    error: Exception | None = None
+    failed_task: int = 0
+
+
+class WorkerLink(Names):
+    """What is known of the worker in one place.
+
+    Args:
+        place: the place.
+        shipments: objects that workers share.
+        numbers: names of data that workers hold.
+        fetch: gets the bytes of data that only the worker has, by its number.
+    """
+
+    def __init__(
+        self,
+        place: WorkerPlace,
+        shipments: Shipments,
+        numbers: DataNumbers,
+        fetch: Callable[[WorkerLink, int], Fetched],
+    ) -> None:
+        self.place = place
+        self.replicas = Replicas()
+        self._shipments = shipments
+        self._numbers = numbers
+        self._fetch = fetch
+        self._touched: set[int] = set()
+        self._views: dict[int, View] = {}
+        self._note_empty()
+
+    def _note_empty(self) -> None:
+        """Note that the process, which is new, has nothing."""
+        self._known: set[int] = set()
+        self._held: dict[int, int] = {}
+        self._held_bytes = 0
+        self._copies = BroadcastCopies()
+        self._path = sys.path.copy()
+        self._state_changes: list[tuple[str, int]] = []
+        self._ended_objects: list[int] = []
+        self._ended_data: list[int] = []
+
+    def get_ready(self) -> None:
+        """Have a process in the place that has the state of the one before.
+
+        Raises:
+            BackendUnavailableError: no process got ready.
+            WireClosedError: it died meanwhile.
+        """
+        if self.place.is_settled:
+            return
+        self.place.settle()
+        self._note_empty()
+        self.replicas.give_up_snapshot()
+        tables = self.replicas.images()
+        if not tables:
+            return
+        try:
+            self.place.tell(LoadState(tables, self._lost_views()))
+        except WireClosedError:
+            raise
+        except BaseException:
+            self.place.abandon()
+            raise
+
+    def _lost_views(self) -> list[tuple[int, str, int, type[StateRows]]]:
+        """List the views that the driver still names, to be made again of the restored tables."""
+        views = []
+        for packed in self._numbers.only_with_workers():
+            assert packed.number is not None
+            view = self._views.get(packed.number)
+            if view is not None:
+                views.append((packed.number, view.operator, view.partition, view.kind))
+                self._hold(packed.number, 0)
+        return views
+
+    def _hold(self, number: int, size_bytes: int) -> None:
+        self._held_bytes += size_bytes - self._held.pop(number, 0)
+        self._held[number] = size_bytes
+
+    def object_number(self, obj: Any) -> int:
+        """Give the number of an object that is shipped."""
+        number = self._shipments.number_of(obj)
+        self._using[number] = None
+        return number
+
+    def data_number(self, packed: Packed) -> int | None:
+        """Give the number under which the worker holds data, or None to send the data.
+
+        What is sent for the second time is likely to be read again: the worker is told to hold it.
+        """
+        number = packed.number
+        if number is not None and number in self._held:
+            self._held[number] = self._held.pop(number)
+            self._reading.add(number)
+            return number
+        if number is None and packed.sent:
+            number = self._numbers.new()
+            self._numbers.give(packed, number)
+        packed.sent = True
+        if number is not None:
+            self._sending[number] = packed.lasting().size_bytes
+        return None
+
+    def order(self, tasks: Sequence[Task], batch: BatchFields) -> Order:
+        """Put tasks for this worker into a message.
+
+        Raises:
+            ShippingError: a function or a record cannot be sent.
+            LifecycleError: a function uses a broadcast that was destroyed.
+        """
+        self._using: dict[int, None] = {}
+        self._reading: set[int] = set()
+        self._sending: dict[int, int] = {}
+        try:
+            return self._order(tasks, batch)
+        except BaseException:
+            self.withdraw()
+            raise
+
+    def _order(self, tasks: Sequence[Task], batch: BatchFields) -> Order:
+        result_numbers = [self._numbers.new() if _is_kept(task) else None for task in tasks]
+        file = io.BytesIO()
+        buffers: list[Frame] = []
+        with broadcasts_pickled() as broadcasts:
+            TaskPickler(file, self, buffers).dump(list(zip(tasks, result_numbers, strict=True)))
+        self._shipments.gather()
+        used = self._shipments.holding(self._using)
+        broadcasts.update(*(shipment.broadcasts for shipment in used))
+        values = [(number, pack_frames(value)) for number, value in self._copies.to_install(broadcasts)]
+        missing = [shipment for shipment in used if shipment.numbers[0] not in self._known]
+        self._evict()
+        message = RunTasks(
+            batch,
+            self._new_path(),
+            [(shipment.numbers, len(shipment.frames)) for shipment in missing],
+            self._ended_objects,
+            self._ended_data,
+            self._state_changes,
+            self.replicas.snapshot_wanted(),
+            [(number, len(frames)) for number, frames in values],
+            self._copies.to_drop(),
+        )
+        frames: list[Frame] = [file.getvalue()]
+        for _, value in values:
+            frames.extend(value)
+        for shipment in missing:
+            frames.extend(shipment.frames)
+        frames.extend(buffers)
+        return Order(tasks, message, frames, result_numbers, self._sending, missing)
+
+    def withdraw(self) -> None:
+        """Take back what was noted for an order that was not sent."""
+        self._copies = BroadcastCopies()
+        self._path = []
+        self.replicas.give_up_snapshot()
+
+    def _new_path(self) -> list[str] | None:
+        if sys.path == self._path:
+            return None
+        self._path = sys.path.copy()
+        return self._path
+
+    def _evict(self) -> None:
+        """Have the worker forget data not read for longest while it holds too much; the driver has the bytes."""
+        if self._held_bytes <= HELD_BYTES_MAX:
+            return
+        for number, size_bytes in list(self._held.items()):
+            if size_bytes and number not in self._reading:
+                self.data_ended(number)
+                if self._held_bytes <= HELD_BYTES_MAX:
+                    return
+
+    def send(self, order: Order) -> None:
+        """Send an order.
+
+        Raises:
+            WireClosedError: the worker is gone.
+        """
+        message = order.message
+        if message.batch is not None and any(type(task.pipeline.reader) is StepReader for task in order.tasks):
+            self._touched.add(message.batch[0])
+        self.place.tell(message, order.frames)
+        for shipment in order.shipments:
+            self._known.update(shipment.numbers)
+        self._state_changes = []
+        self._ended_objects = []
+        self._ended_data = []
+
+    def receive(self, order: Order) -> Answer:
+        """Wait for what came of an order.
+
+        Raises:
+            WireClosedError: the worker is gone.
+        """
+        message, parts = self.place.hear()
+        self.place.wait_printed(message.printed_bytes)
+        if isinstance(message, Failed):
+            return self._failed(order, message, parts)
+        assert isinstance(message, Done)
+        results, deltas, slices = pickle.loads(parts[0], buffers=parts[1:])
+        if deltas:
+            assert order.message.batch is not None
+            self.replicas.take_deltas(order.message.batch[0], deltas)
+        self.replicas.take_slices(slices)
+        for number, size_bytes in order.sending.items():
+            self._hold(number, size_bytes)
+        try:
+            given = [self._result(*each) for each in zip(order.tasks, order.result_numbers, results, strict=True)]
+        except Exception as error:  # Why caught: the others are still under way; the stage raises it at its end.
+            return Answer([], message.additions, error)
+        return Answer(given, message.additions)
+
+    def _result(self, task: Task, number: int | None, result: Any) -> Any:
+        if number is None:
+            return result.unpack() if type(result) is Packed else result
+        if isinstance(result, View):
+            packed = Packed(None, result.records, fetch=lambda: self._fetch(self, number))
+            self._views[number] = result
+        else:
+            packed = result
+        self._numbers.give(packed, number)
+        self._hold(number, packed.size_bytes)
+        return packed
+
+    def _failed(self, order: Order, message: Failed, parts: Sequence[memoryview]) -> Answer:
+        # Some of it may be there and some not: all of it is named anew the next time.
+        self._ended_data.extend(order.sending)
+        self._ended_data.extend(number for number in order.result_numbers if number is not None)
+        if message.task == BEFORE_TASKS:
+            for shipment in order.shipments:
+                self._known.difference_update(shipment.numbers)
+            self._copies = BroadcastCopies()
+        self.replicas.give_up_snapshot()
+        return Answer([], message.additions, unpack_error(parts[0]), max(message.task, 0))
+
+    def fetch(self, number: int) -> Fetched:
+        """Get the bytes of data that only the worker has; no order may be under way.
+
+        Raises:
+            BackendUnavailableError: the worker has it no longer.
+            WireClosedError: the worker is gone.
+        """
+        self.get_ready()
+        if number not in self._held:
+            raise BackendUnavailableError(
+                "Data was lost with the worker that held it.",
+                detail=f"Worker {self.place.index} held a view of state that a later batch has changed since.",
+                hint="Run the batch again, or persist what is read later.",
+            )
+        self.place.tell(SendData(number))
+        message, parts = self.place.hear()
+        if isinstance(message, Failed):
+            raise unpack_error(parts[0])
+        assert isinstance(message, Data)
+        self._views.pop(number, None)
+        self._hold(number, sum(map(len, parts)))
+        return parts, message.pairs
+
+    def begin(self, batch_ms: int) -> None:
+        """Note that a batch begins, perhaps anew."""
+        self.roll_back(batch_ms)
+
+    def commit(self, batch_ms: int) -> None:
+        """Have the state of a batch made final; the worker learns it with its next tasks."""
+        self.replicas.commit(batch_ms)
+        touched = {touched_ms for touched_ms in self._touched if touched_ms <= batch_ms}
+        if touched:
+            self._touched -= touched
+            self._state_changes.append((COMMIT, batch_ms))
+
+    def roll_back(self, batch_ms: int) -> None:
+        """Have the state of a batch undone; the worker learns it with its next tasks."""
+        touched = {touched_ms for touched_ms in self._touched if touched_ms >= batch_ms}
+        if touched:
+            self.replicas.roll_back(batch_ms)
+            self._touched -= touched
+            self._state_changes.append((ROLL_BACK, batch_ms))
+
+    def drop_state(self) -> None:
+        """Have all state forgotten."""
+        self.replicas = Replicas()
+        self._touched.clear()
+        self._state_changes.append((DROP, 0))
+
+    def objects_ended(self, numbers: Iterable[int]) -> None:
+        """Note that objects will not be named again."""
+        ended = self._known.intersection(numbers)
+        self._known -= ended
+        self._ended_objects.extend(ended)
+
+    def data_ended(self, number: int) -> None:
+        """Note that data will not be named again."""
+        self._views.pop(number, None)
+        size_bytes = self._held.pop(number, None)
+        if size_bytes is not None:
+            self._held_bytes -= size_bytes
+            self._ended_data.append(number)
+
+
+def _is_kept(task: Task) -> bool:
+    return task.end is None and task.exchange is None
