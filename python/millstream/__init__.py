@@ -13,6 +13,7 @@ from millstream.model.ports.sink import Sink, SinkLineage
 from millstream.observe.listener import StreamingListener
 from millstream.rdd.rdd import RDD
 from millstream.sinks.read_committed import read_committed
+from millstream.state.state import State
 from millstream.state.state_spec import StateSpec
 from millstream.stream.dstream import DStream
 
@@ -30,6 +31,7 @@ __all__ = [
     "Sink",
     "SinkLineage",
     "Split",
+    "State",
     "StateSpec",
     "StreamingContext",
     "StreamingListener",

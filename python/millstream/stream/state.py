@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from millstream.errors import ConfigurationError
 from millstream.graph.state import StateNode
@@ -27,6 +27,28 @@ class StateMethods(StreamCore[T_co]):
 
     __slots__ = ()
 
+    @overload
+    def update_state_by_key(
+        self: StreamCore[tuple[K, V]],
+        f: Callable[[list[V], S | None], S | None],
+        partitions: int | None = None,
+        *,
+        form: Literal["values"] = "values",
+        initial_state: InitialState[K, S] | None = None,
+        only_updated: bool = False,
+        name: str | None = None,
+    ) -> DStream[tuple[K, S]]: ...
+    @overload
+    def update_state_by_key(
+        self: StreamCore[tuple[K, V]],
+        f: Callable[..., Any],
+        partitions: int | None = None,
+        *,
+        form: Literal["values", "key", "iterator"] = "values",
+        initial_state: InitialState[K, S] | None = None,
+        only_updated: bool = False,
+        name: str | None = None,
+    ) -> DStream[tuple[K, Any]]: ...
     def update_state_by_key(
         self: StreamCore[tuple[K, V]],
         f: Callable[..., Any],
