@@ -18,7 +18,7 @@ class Delta:
         changed: keys that were set, or whose mutable value the user's function got, with their values after
             the batch; new ones in order of insertion. Belongs to the table: read it, do not change it.
         removed: keys that lost their place. One that is in `changed` too came again, as the last.
-        touched: keys whose idle time starts anew at `batch_ms`, in order.
+        touched: keys with data in the batch, in order; those still held are idle from `batch_ms` on.
         expired_before_ms: all keys last touched before this time have timed out; None without a timeout.
         hidden_count: keys held after the batch that the step leaves out of its rows.
     """

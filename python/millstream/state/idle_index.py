@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from millstream.state.version import ABSENT, Version
 
-_SPARSE_BYTES_PER_KEY = 400
-"""A dict that takes this many bytes a key, four times a full one, is packed anew."""
+_CHUNK_KEYS = 1_024
+_SLACK_KEYS = 4_096
+"""Outdated entries that are left alone before sweeping starts; 32 KiB."""
 
-_SMALL_BYTES = 2_000
+_SWEEP_RATIO = 2
+"""Entries looked at for each key touched, while more than half are outdated. A touch outdates at most one entry, so
+with two the outdated ones stay below three times the keys held."""
 
 
 class IdleIndex:
     """Committed keys by the batch time of their last touch.
 
-    Every key is in one bucket, so memory is proportional to the keys held, and finding those that are due costs
-    no more than the touches that put them there.
+    A touch adds an entry and leaves the earlier one of its key behind, outdated; sweeping a few chunks with every
+    batch keeps these in bounds without ever pausing over all of them.
     """
 
-    __slots__ = ("_buckets", "_touched_ms")
+    __slots__ = ("_chunks", "_cursor", "_entries_count", "_touched_ms")
 
     def __init__(self) -> None:
         self._touched_ms: dict[Any, int] = {}
-        self._buckets: dict[int, dict[Any, None]] = {}
+        self._chunks: list[tuple[int, list[Any]]] = []
+        self._entries_count = 0
+        self._cursor = 0
 
     def due(self, version: Version, older: Sequence[Version], before_ms: int) -> list[Any]:
         """List the keys last touched before a time, as this version sees them.
@@ -36,63 +40,90 @@ class IdleIndex:
             before_ms: milliseconds; a key touched at this time or later is not due.
 
         Returns:
-            Keys that are held and not listed to an older version, in order of their last touch.
+            Keys that are held and were not due in an older version, in order of their last touch.
         """
         done_ms = version.expired_before_ms
-        versions = (*older, version)
-        due = list(self._committed_due(versions, done_ms, before_ms))
-        for index, earlier in enumerate(older):
-            if earlier.batch_ms < before_ms and (done_ms is None or earlier.batch_ms >= done_ms):
-                later = versions[index + 1 :]
-                due.extend(key for key in earlier.touched if not any(key in v.touched for v in later))
+        later_touches = [set(v.touched) for v in (*older, version)] if self._has_due(older, done_ms, before_ms) else []
+        due: list[Any] = []
+        if later_touches:
+            stamps = self._touched_ms
+            for touched_ms, keys in self._chunks:
+                if touched_ms >= before_ms:
+                    break
+                if done_ms is None or touched_ms >= done_ms:
+                    current = (key for key in keys if stamps.get(key) == touched_ms)
+                    due.extend(key for key in current if not any(key in touches for touches in later_touches))
+            for index, earlier in enumerate(older):
+                if earlier.batch_ms < before_ms and (done_ms is None or earlier.batch_ms >= done_ms):
+                    later = later_touches[index + 1 :]
+                    keys = list(dict.fromkeys(earlier.touched))
+                    due.extend(key for key in keys if not any(key in touches for touches in later))
         return [key for key in due if version.peek(key) is not ABSENT]
 
-    def _committed_due(self, versions: Sequence[Version], done_ms: int | None, before_ms: int) -> Iterator[Any]:
-        for touched_ms, keys in self._buckets.items():
-            if touched_ms >= before_ms:
-                return
-            if done_ms is None or touched_ms >= done_ms:
-                yield from (key for key in keys if not any(key in version.touched for version in versions))
+    def _has_due(self, older: Sequence[Version], done_ms: int | None, before_ms: int) -> bool:
+        stamps = [self._chunks[0][0]] if self._chunks else []
+        stamps += [version.batch_ms for version in older]
+        return any(touched_ms < before_ms for touched_ms in stamps)
 
-    def apply(self, batch_ms: int, touched: Iterable[Any], removed: Iterable[Any]) -> None:
-        """Take in the touches and removals of a committed batch, which is later than all before it."""
-        stamps, buckets = self._touched_ms, self._buckets
-        thinned: set[int] = set()
+    def apply(self, batch_ms: int, touched: Iterable[Any], removed: Iterable[Any], held: Collection[Any]) -> None:
+        """Take in a committed batch, which is later than all before it.
+
+        Args:
+            batch_ms: batch time, milliseconds.
+            touched: the keys that the batch touched, in order; may hold a key twice, and keys no longer held.
+            removed: keys that were held before the batch and were removed in it.
+            held: the keys held after the batch.
+        """
+        stamps = self._touched_ms
+        removed_count = 0
         for key in removed:
-            touched_ms = stamps.pop(key, None)
-            if touched_ms is not None:
-                del buckets[touched_ms][key]
-                thinned.add(touched_ms)
-        bucket = dict.fromkeys(touched)
-        for key in bucket:
-            touched_ms = stamps.get(key)
-            if touched_ms is not None:
-                del buckets[touched_ms][key]
-                thinned.add(touched_ms)
-            stamps[key] = batch_ms
-        if bucket:
-            buckets[batch_ms] = bucket
-        for touched_ms in thinned:
-            self._shrink(touched_ms)
+            removed_count += stamps.pop(key, None) is not None
+        keys = list(filter(held.__contains__, dict.fromkeys(touched)))
+        stamps.update(dict.fromkeys(keys, batch_ms))
+        for start in range(0, len(keys), _CHUNK_KEYS):
+            self._chunks.append((batch_ms, keys[start : start + _CHUNK_KEYS]))
+        self._entries_count += len(keys)
+        self._sweep(_SWEEP_RATIO * (len(keys) + removed_count))
 
-    def _shrink(self, touched_ms: int) -> None:
-        """Give back the memory of a bucket that lost most of its keys; a dict never does so by itself."""
-        bucket = self._buckets[touched_ms]
-        if not bucket:
-            del self._buckets[touched_ms]
-            return
-        size = sys.getsizeof(bucket)
-        if size > _SMALL_BYTES and size > _SPARSE_BYTES_PER_KEY * len(bucket):
-            self._buckets[touched_ms] = dict.fromkeys(bucket)
+    def expire(self, before_ms: int) -> None:
+        """Drop the entries of a time whose keys have all timed out, been touched later or been removed."""
+        chunks = self._chunks
+        count = next((index for index, chunk in enumerate(chunks) if chunk[0] >= before_ms), len(chunks))
+        if count:
+            self._entries_count -= sum(len(keys) for _, keys in chunks[:count])
+            del chunks[:count]
+            self._cursor = max(0, self._cursor - count)
+
+    def _sweep(self, entries_max: int) -> None:
+        """Drop outdated entries from the next chunks, while there are many."""
+        chunks, stamps = self._chunks, self._touched_ms
+        seen = 0
+        while seen < entries_max and self._entries_count > 2 * len(stamps) + _SLACK_KEYS:
+            if self._cursor >= len(chunks):
+                self._cursor = 0
+                chunks[:] = [chunk for chunk in chunks if chunk[1]]
+            touched_ms, keys = chunks[self._cursor]
+            current = [key for key in keys if stamps.get(key) == touched_ms]
+            chunks[self._cursor] = touched_ms, current
+            self._entries_count -= len(keys) - len(current)
+            self._cursor += 1
+            seen += len(keys)
 
     def dump(self) -> tuple[tuple[int, tuple[Any, ...]], ...]:
-        """Give all buckets, oldest first."""
-        return tuple((touched_ms, tuple(keys)) for touched_ms, keys in self._buckets.items())
+        """Give the keys by the time of their last touch, oldest first, in order."""
+        stamps = self._touched_ms
+        buckets: dict[int, list[Any]] = {}
+        for touched_ms, keys in self._chunks:
+            buckets.setdefault(touched_ms, []).extend(key for key in keys if stamps.get(key) == touched_ms)
+        return tuple((touched_ms, tuple(keys)) for touched_ms, keys in buckets.items() if keys)
 
     @classmethod
-    def load(cls, buckets: Iterable[tuple[int, Iterable[Any]]]) -> IdleIndex:
+    def load(cls, buckets: Iterable[tuple[int, Sequence[Any]]]) -> IdleIndex:
         """Make an index of what `dump` gave."""
         index = cls()
         for touched_ms, keys in buckets:
-            index.apply(touched_ms, keys, ())
+            index.apply(touched_ms, keys, (), frozenset(keys))
         return index
+
+    def __len__(self) -> int:
+        return self._entries_count

@@ -112,7 +112,7 @@ class InverseWindow(StateStep):
                 if entry is ABSENT or not entry[1]:
                     raise _unknown(key, self.label, batch)
                 value, count = entry[0], entry[1] - 1
-                if not count:
+                if count == 0:
                     emptied.append(key)
                     values[key] = None, 0
                     continue
@@ -140,6 +140,7 @@ class InverseWindow(StateStep):
                     if entry is ABSENT and (type(key) not in ATOMS or key != key):
                         check_key(key)
                 if entry is ABSENT or not entry[1]:
+                    version.count += entry is ABSENT
                     # The part stays, to leave one day: the running value must not be the part's own object.
                     values[key] = new if type(new) in ATOMS else copied(new), 1
                     continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from millstream.encoding.copies import ATOMS, copied
@@ -58,10 +59,13 @@ class MapWithState(StateStep):
                 return f(key, value, state, batch)
 
         version = table.version(batch.time_ms)
+        if self.timeout_ms is not None:
+            rows = rows if isinstance(rows, list) else list(rows)
         state: State[Any] = State()
         mapped: list[Any] = []
         self._map_records(version, rows, call, state, mapped, batch)
         if self.timeout_ms is not None:
+            version.touched.extend(map(itemgetter(0), rows))
             self._time_out(version, table.due(batch.time_ms - self.timeout_ms), call, state, mapped, batch)
         state._close()
         return mapped
@@ -75,9 +79,9 @@ class MapWithState(StateStep):
         mapped: list[Any],
         batch: Batch,
     ) -> None:
-        values, touched, below = version.values, version.touched, version.below
+        values, below = version.values, version.below
         held, emit = values.get, mapped.append
-        has_timeout = self.timeout_ms is not None
+        added_count = 0
         record: Any = NO_RECORD
         try:
             for record in rows:
@@ -96,17 +100,18 @@ class MapWithState(StateStep):
                 if state._change == UPDATED:
                     state._change = UNCHANGED
                     new = state._value
-                    if current is ABSENT and held(key, UNTOUCHED) is ABSENT:
-                        del values[key]  # It was removed in this batch, and comes again as the last.
+                    if current is ABSENT:
+                        added_count += 1
+                        if key in values:
+                            del values[key]  # It was removed in this batch, and comes again as the last.
                     # A record must not be changed when the state that was made of it is mutated later.
                     values[key] = copied(new) if new is value else new
                 elif state._change == REMOVED:
                     state._change = UNCHANGED
                     version.remove(key)
-                if has_timeout and state._value is not ABSENT:
-                    touched[key] = None
         except Exception as error:
             raise self.failure(batch, record, error) from error
+        version.count += added_count
 
     def _time_out(
         self,

@@ -27,7 +27,7 @@ class StateRows(Collection[tuple[Any, Any]]):
         lock: guards the committed values of the table.
     """
 
-    __slots__ = ("__weakref__", "_count", "_hidden_count", "_lock", "committed", "readers_count", "versions")
+    __slots__ = ("__weakref__", "_hidden_count", "_lock", "committed", "readers_count", "versions")
 
     def __init__(
         self, committed: dict[Any, Any], versions: tuple[Version, ...], hidden_count: int, lock: threading.Lock
@@ -37,7 +37,6 @@ class StateRows(Collection[tuple[Any, Any]]):
         self.readers_count = 0
         self._hidden_count = hidden_count
         self._lock = lock
-        self._count: int | None = None
 
     def version_committed(self, version: Version) -> None:
         """Learn that the committed values now hold what the oldest version changed; called under the lock."""
@@ -63,10 +62,8 @@ class StateRows(Collection[tuple[Any, Any]]):
         return self._shown(self._pairs())
 
     def __len__(self) -> int:
-        if self._count is None:
-            with self._lock:
-                self._count = self.versions[-1].count() if self.versions else len(self.committed)
-        return self._count
+        with self._lock:
+            return self.versions[-1].count if self.versions else len(self.committed)
 
     def hidden_count(self) -> int:
         """Count the keys that the step leaves out of its rows."""
@@ -99,8 +96,10 @@ class StateRows(Collection[tuple[Any, Any]]):
                 values = values.copy()
                 for version in self.versions:
                     apply_changes(values, version.changed(), version.gone)
-            pairs = list(values.items())
-        return list(self._shown(iter(pairs)))
+            pairs: Iterator[Any] = iter(values.items())
+            if type(self)._shown is not StateRows._shown:
+                pairs = self._shown(pairs)
+            return list(pairs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, (self.materialised(),)

@@ -85,7 +85,7 @@ class StateTable:
             version = Version(
                 batch_ms,
                 _reader(self._committed, self.versions),
-                below_count=len(self._committed) if below is None else below.count(),
+                count=len(self._committed) if below is None else below.count,
                 hidden_count=self._hidden_count if below is None else below.hidden_count,
                 expired_before_ms=self._expired_before_ms if below is None else below.expired_before_ms,
             )
@@ -155,7 +155,7 @@ class StateTable:
         for key, value in pairs:
             # The pairs stay with the program, which needs them unchanged when the batch runs again.
             version.put(key, copied(value))
-            version.touched[key] = None
+            version.touched.append(key)
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Iterate over the keys and values of the newest version; the values must not be mutated."""
@@ -181,7 +181,7 @@ class StateTable:
         return view
 
     def __len__(self) -> int:
-        return self.versions[-1].count() if self.versions else len(self._committed)
+        return self.versions[-1].count if self.versions else len(self._committed)
 
     def due(self, before_ms: int) -> list[Any]:
         """List the keys last touched before a time, once: the next version starts where this one ended.
@@ -220,7 +220,8 @@ class StateTable:
     def _take_in(self, delta: Delta) -> None:
         apply_changes(self._committed, delta.changed, delta.removed)
         if delta.expired_before_ms is not None:
-            self._idle.apply(delta.batch_ms, delta.touched, delta.removed)
+            self._idle.apply(delta.batch_ms, delta.touched, delta.removed, self._committed)
+            self._idle.expire(delta.expired_before_ms)
             self._expired_before_ms = delta.expired_before_ms
         self._hidden_count = delta.hidden_count
         self.committed_ms = delta.batch_ms
@@ -277,7 +278,7 @@ class StateTable:
             self.begin(delta.batch_ms)
             version = self.version(delta.batch_ms)
             version.redo(delta.changed, delta.removed)
-            version.touched = dict.fromkeys(delta.touched)
+            version.touched = list(delta.touched)
             version.expired_before_ms = delta.expired_before_ms
             version.hidden_count = delta.hidden_count
 

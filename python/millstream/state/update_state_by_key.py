@@ -120,16 +120,17 @@ class UpdateStateByKey(StateStep):
             for record in grouped.items():
                 key, values = record
                 old = peek(key)
-                if old is ABSENT:
+                is_new = old is ABSENT
+                if is_new:
                     check_key(key)
                     old = None
                 own = old if type(old) in ATOMS else copied(old)
                 new = f(key, values, own) if with_key else f(values, own)
                 if new is None:
-                    if old is not None:
-                        version.remove(key)
+                    version.remove(key)
                 elif new is not old:
                     changes[key] = new
+                    version.count += is_new
         except Exception as error:
             raise self.failure(batch, record, error) from error
 

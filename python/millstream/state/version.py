@@ -40,14 +40,16 @@ class Version:
         values: the touched keys with their values, ABSENT where the key was removed. New keys are in order
             of insertion, as in a plain dict.
         gone: keys held below that lost their place: they were removed, and may have come again at the end.
-        touched: keys whose idle time starts anew, in order; kept only by steps with a timeout.
+        touched: keys with data, in order, whose idle time starts anew if they are held in the end; kept only by
+            steps with a timeout.
+        count: how many keys are held.
         expired_before_ms: all keys last touched before this time have timed out.
         hidden_count: keys held that the step leaves out of its rows.
         below: `below(key, ABSENT)` gives what was held before this batch.
     """
 
     __slots__ = (
-        "batch_ms", "below", "below_count", "expired_before_ms", "gone", "hidden_count", "touched", "values",
+        "batch_ms", "below", "count", "expired_before_ms", "gone", "hidden_count", "touched", "values",
     )  # fmt: skip
 
     def __init__(
@@ -55,18 +57,18 @@ class Version:
         batch_ms: int,
         below: Callable[[Any, Any], Any],
         *,
-        below_count: int,
+        count: int,
         hidden_count: int,
         expired_before_ms: int | None,
     ) -> None:
         self.batch_ms = batch_ms
         self.below = below
-        self.below_count = below_count
+        self.count = count
         self.hidden_count = hidden_count
         self.expired_before_ms = expired_before_ms
         self.values: dict[Any, Any] = {}
         self.gone: dict[Any, None] = {}
-        self.touched: dict[Any, None] = {}
+        self.touched: list[Any] = []
 
     def peek(self, key: Any) -> Any:
         """Give the value of a key, which must not be mutated, or ABSENT."""
@@ -96,29 +98,22 @@ class Version:
         if held is UNTOUCHED:
             if self.below(key, ABSENT) is ABSENT:
                 check_key(key)
+                self.count += 1
         elif held is ABSENT:
             del self.values[key]
+            self.count += 1
         self.values[key] = value
 
     def remove(self, key: Any) -> None:
         """Remove a key; one that is not held is left alone."""
+        if self.peek(key) is ABSENT:
+            return
+        self.count -= 1
         if self.below(key, ABSENT) is ABSENT:
-            self.values.pop(key, None)
+            del self.values[key]
         else:
             self.values[key] = ABSENT
             self.gone[key] = None
-        self.touched.pop(key, None)
-
-    def count(self) -> int:
-        """Count the keys held in this version; takes time proportional to the keys touched."""
-        below = self.below
-        count = self.below_count
-        for key, value in self.values.items():
-            if below(key, ABSENT) is ABSENT:
-                count += 1
-            elif value is ABSENT:
-                count -= 1
-        return count
 
     def over(self, pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
         """Lay this version over the pairs below it, in order: what was there stays in its place."""
@@ -141,11 +136,9 @@ class Version:
     def redo(self, changed: Mapping[Any, Any], removed: Iterable[Any]) -> None:
         """Make the changes of a delta again, in a version that has none yet."""
         for key in removed:
-            self.values[key] = ABSENT
-            self.gone[key] = None
+            self.remove(key)
         for key, value in changed.items():
-            self.values.pop(key, None)
-            self.values[key] = value
+            self.put(key, value)
 
     def changed(self) -> dict[Any, Any]:
         """Give the keys that this version holds, with their values, new ones in order of insertion."""

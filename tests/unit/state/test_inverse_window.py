@@ -133,7 +133,12 @@ def test_an_unknown_key_that_leaves_is_our_fault(table: StateTable) -> None:
 
 def test_few_rows_of_many_cost_few(table: StateTable) -> None:
     shown: list[Any] = []
-    step = InverseWindow(operator.add, operator.sub, LABEL, lambda pair: shown.append(pair) or True)
+
+    def shows(pair: Any) -> bool:
+        shown.append(pair)
+        return True
+
+    step = InverseWindow(operator.add, operator.sub, LABEL, shows)
     carry(step, table, 1_000, [dict.fromkeys(range(1_000), 1)], [])
     table.commit(1_000)
     shown.clear()
@@ -141,7 +146,7 @@ def test_few_rows_of_many_cost_few(table: StateTable) -> None:
     assert shown == [(5, 2)]
     assert len(rows) == 1_000
     assert rows.first(2) == [(0, 1), (1, 1)]  # type: ignore[attr-defined]
-    assert (5, 2) in rows  # type: ignore[operator]
+    assert (5, 2) in rows
 
 
 def fail(*args: Any) -> Any:
