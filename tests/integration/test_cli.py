@@ -100,7 +100,7 @@ class TestRun:
         assert ended.returncode == 0, ended.stderr
         assert ended.stdout.startswith("['--live', 'a b', '-x']\n[10, 20]\n[30]\n")
         assert re.search(r"^millstream: main: \d+ batches, 3 records", ended.stderr, re.MULTILINE)
-        assert "total delay p50" in ended.stderr
+        assert "  total delay       p50 " in ended.stderr
 
     def test_finds_modules_beside_the_program(self, tmp_path: Path) -> None:
         (tmp_path / "beside.py").write_text("BATCHES = [[1]]\n")

@@ -82,8 +82,10 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
         status, complaint = program.end()
     assert status == 0, complaint
     assert not any("\x1b" in line for line in program.seen)
-    assert re.match(r"\d+ batch(es)?, [\d,]+ lines \([\d,]+ lines/s\), [\d,]+ words\.", program.seen[-2])
-    assert program.seen[-1].startswith("Scheduling delay p50") or "scheduling delay p50" in program.seen[-1]
+    *_, said, scheduling, processing, total = program.seen
+    assert re.fullmatch(r"Stopped: \d+ batch(es)?, [\d,]+ lines \([\d,]+ lines/s\), [\d,]+ words", said)
+    for name, line in (("scheduling delay", scheduling), ("processing time", processing), ("total delay", total)):
+        assert re.fullmatch(rf"  {name} +p50 +[\d.,]+ ms  p99 +[\d.,]+ ms", line)
 
 
 def test_a_reader_that_goes_away_ends_it_quietly() -> None:
@@ -147,7 +149,7 @@ def test_the_live_view_ends_cleanly_at_an_interrupt(columns: int, rows: int) -> 
     os.kill(terminal.process.pid, signal.SIGINT)
     assert terminal.end() == 0, terminal.text
     shown = ESCAPES.sub("", terminal.text)
-    assert "total delay p50" in shown
+    assert "Stopped: " in shown
     assert "Traceback" not in shown
 
 

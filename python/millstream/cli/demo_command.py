@@ -83,7 +83,8 @@ class Demo:
                 print(failure_report(error), file=sys.stderr)
                 return ExitStatus.FAILED
         words = f", {self.windows.words_total:,} words"
-        print(summary(self.figures, records="lines", more=words), file=sys.stderr if self.json else sys.stdout)
+        said = summary(self.figures, records="lines", more=words)
+        print(f"Stopped: {said}", file=sys.stderr if self.json else sys.stdout)
         self._save_picture()
         return ExitStatus.INTERRUPTED if signals.forced else ExitStatus.OK
 

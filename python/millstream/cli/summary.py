@@ -16,28 +16,24 @@ def summary(figures: BatchFigures, *, records: str = "records", more: str = "") 
     """
     now = figures.now()
     if not now.batches:
-        return "No batch was done."
+        return "no batch was done"
     rate = now.records * 1000.0 / now.span_ms if now.span_ms else 0.0
-    delays = (
-        ("scheduling delay", figures.scheduling),
-        ("processing time", figures.processing),
-        ("total delay", figures.total),
-    )
     lines = [
         f"{now.batches:,} {'batch' if now.batches == 1 else 'batches'}, "
-        f"{now.records:,} {records} ({rate:,.0f} {records}/s){more}.",
-        "; ".join(f"{name} {_spread(delay)}" for name, delay in delays) + ".",
+        f"{now.records:,} {records} ({rate:,.0f} {records}/s){more}",
+        f"  scheduling delay  {_spread(figures.scheduling)}",
+        f"  processing time   {_spread(figures.processing)}",
+        f"  total delay       {_spread(figures.total)}",
     ]
     if now.failed_attempts:
-        lines.append(f"{now.failed_attempts:,} attempts at batches failed.")
+        lines.append(f"  {now.failed_attempts:,} attempts at batches failed")
     if now.merged:
-        lines.append(f"{now.merged:,} overdue batch times were merged into later ones.")
-    text = "\n".join(lines)
-    return text[0].upper() + text[1:]
+        lines.append(f"  {now.merged:,} overdue batch times were merged into later ones")
+    return "\n".join(lines)
 
 
 def _spread(delays: DelayHistogram) -> str:
-    return f"p50 {_ms(delays.quantile(0.5))}, p99 {_ms(delays.quantile(0.99))}"
+    return f"p50 {_ms(delays.quantile(0.5)):>9}  p99 {_ms(delays.quantile(0.99)):>9}"
 
 
 def _ms(delay_ms: float) -> str:
