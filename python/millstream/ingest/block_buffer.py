@@ -201,8 +201,9 @@ class BlockBuffer(Generic[T]):
     def drain(self) -> None:
         """Let everybody who waits finish: as much again as the limit comes in at once, then pushing raises."""
         with self._changed:
-            self._draining = True
-            self._max_records *= 2
+            if not self._draining:
+                self._draining = True
+                self._max_records *= 2
             self._held = False
             if self._bucket is not None:
                 self._bucket.close()

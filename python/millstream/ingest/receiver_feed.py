@@ -117,9 +117,12 @@ class ReceiverFeed(BlockFeed, Generic[T]):
         with self._lock:
             stopping, self._stopping = self._stopping, True
             session = self._session
-        self._buffer.close()
-        if session is not None:
-            session.end(_nothing)
+        # Why only then: a receiver that stops as it is told should not meet an error on its way out.
+        self._buffer.drain()
+        if session is None:
+            self._buffer.close()
+        else:
+            session.end(self._buffer.close)
         left = self._buffer.pending
         if stopping and left:
             self._notify(FeedEvent("error", f"{left} records of {self.name} came too late for the last batch."))
@@ -149,7 +152,3 @@ class ReceiverFeed(BlockFeed, Generic[T]):
 
 def _unheard(event: FeedEvent) -> None:
     """Before the start nobody listens, and nothing happens."""
-
-
-def _nothing() -> None:
-    """Nothing is left to do."""
