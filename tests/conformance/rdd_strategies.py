@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
+import hypothesis
 from hypothesis import strategies as st
+
+F = TypeVar("F", bound=Callable[..., None])
+
+EXAMPLES = 40
+"""An example costs several round trips to the workers, and every test runs on every backend."""
+
+
+def given(*strategies: st.SearchStrategy[Any]) -> Callable[[F], F]:
+    """Run a test for random arguments, as `hypothesis.given` does, with fewer examples."""
+
+    def decorated(test: F) -> F:
+        return hypothesis.settings(max_examples=EXAMPLES)(hypothesis.given(*strategies)(test))  # type: ignore[return-value]
+
+    return decorated
+
 
 partition_counts = st.integers(1, 5)
 

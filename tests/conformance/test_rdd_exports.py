@@ -8,12 +8,11 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.context.context import Context
 from millstream.errors import ArgumentTypeError, ConfigurationError, DataError, SourceUnavailableError, UserCodeError
-from tests.conformance.rdd_strategies import partition_counts
+from tests.conformance.rdd_strategies import given, partition_counts
 
 rows = st.lists(st.fixed_dictionaries({"a": st.integers(-9, 9), "b": st.text(max_size=3)}), max_size=20)
 

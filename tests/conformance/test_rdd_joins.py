@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.context.context import Context
 from millstream.rdd.rdd import RDD
-from tests.conformance.rdd_strategies import grouped, pairs, partition_counts, unordered
+from tests.conformance.rdd_strategies import given, grouped, pairs, partition_counts, unordered
 
 Pairs = list[tuple[Any, int]]
 

@@ -7,11 +7,10 @@ from operator import add
 from typing import Any
 
 import pytest
-from hypothesis import given
 
 from millstream.context.context import Context
 from millstream.errors import InvalidError
-from tests.conformance.rdd_strategies import numbers, partition_counts, records, slices, unordered
+from tests.conformance.rdd_strategies import given, numbers, partition_counts, records, slices, unordered
 
 
 @given(numbers, numbers, numbers, partition_counts)

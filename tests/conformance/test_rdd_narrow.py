@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
 
 from millstream.context.context import Context
 from millstream.errors import UserCodeError
-from tests.conformance.rdd_strategies import numbers, pairs, partition_counts, slices
+from tests.conformance.rdd_strategies import given, numbers, pairs, partition_counts, slices
 
 
 @given(numbers, partition_counts)

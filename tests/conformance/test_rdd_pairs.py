@@ -6,11 +6,10 @@ from operator import add
 from typing import Any
 
 import pytest
-from hypothesis import given
 
 from millstream.context.context import Context
 from millstream.errors import ArgumentTypeError, InvalidError, UserCodeError
-from tests.conformance.rdd_strategies import grouped, pairs, partition_counts, slices, unordered
+from tests.conformance.rdd_strategies import given, grouped, pairs, partition_counts, slices, unordered
 
 Pairs = list[tuple[Any, int]]
 

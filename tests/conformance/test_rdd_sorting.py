@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.context.context import Context
 from millstream.errors import ConfigurationError, InvalidError, UserCodeError
-from tests.conformance.rdd_strategies import numbers, partition_counts
+from tests.conformance.rdd_strategies import given, numbers, partition_counts
 
 small = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 99)), max_size=60)
 

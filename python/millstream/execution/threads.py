@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from millstream.errors import LifecycleError
 from millstream.execution.backend import Backend
 from millstream.execution.executor import Executor
 from millstream.execution.task import Task
@@ -25,11 +26,18 @@ class ThreadsBackend(Backend):
     def __init__(self) -> None:
         self.executor = Executor()
         self._lock = threading.RLock()
+        self._running = False
 
     def run(self, tasks: Sequence[Task], batch: Batch | None) -> list[Any]:
         """Run the tasks here."""
         with self._lock:
-            return [self._run(task, batch) for task in tasks]
+            if self._running:
+                raise _inside_a_task()
+            self._running = True
+            try:
+                return [self._run(task, batch) for task in tasks]
+            finally:
+                self._running = False
 
     def _run(self, task: Task, batch: Batch | None) -> Any:
         result = self.executor.run(task, batch)
@@ -55,3 +63,11 @@ class ThreadsBackend(Backend):
 
     def close(self) -> None:
         """There is nothing to end."""
+
+
+def _inside_a_task() -> LifecycleError:
+    return LifecycleError(
+        "An action on an RDD was called inside a task.",
+        detail="A function that runs in tasks refers to an RDD; in worker processes there would be none.",
+        hint="Join the two, or collect() the smaller one first and give it to the function by context.broadcast().",
+    )
