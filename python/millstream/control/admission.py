@@ -1,0 +1,68 @@
+"""Which batch times are due, and when the inputs have to wait."""
+
+from __future__ import annotations
+
+from millstream.control.grid import BatchGrid
+from millstream.control.instructions import HoldInputs, ReportSkipped, ResumeInputs
+
+
+class Admission:
+    """The queue of due batch times, kept as its two ends: it takes no room, however far the stream is behind.
+
+    Attributes:
+        grid: the batch times.
+        planned_ms: the newest batch time that was planned, milliseconds since the epoch; at first the zero time.
+        due_ms: the newest batch time that is due; all after `planned_ms` up to it wait.
+
+    Example:
+        >>> admission = Admission(BatchGrid(1_000, 0), max_queued_batches=2)
+        >>> admission.note_due(1_000); admission.take_next()
+        (1000, ())
+        >>> admission.note_due(4_000); admission.hold()
+        (HoldInputs(),)
+        >>> admission.take_next()
+        (4000, (ReportSkipped(from_ms=2000, to_ms=3000, count=2, slides_count=0), ResumeInputs()))
+    """
+
+    __slots__ = ("_held", "_queue_max_ms", "due_ms", "grid", "planned_ms")
+
+    def __init__(self, grid: BatchGrid, max_queued_batches: int) -> None:
+        self.grid = grid
+        self.planned_ms = grid.zero_time_ms
+        self.due_ms = grid.zero_time_ms
+        self._queue_max_ms = max_queued_batches * grid.interval_ms
+        self._held = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a batch time is due that was not planned."""
+        return self.due_ms > self.planned_ms
+
+    def note_due(self, time_ms: int) -> None:
+        """Remember that a batch time is due; one at or before the newest known changes nothing."""
+        self.due_ms = max(self.due_ms, time_ms)
+
+    def take_next(self) -> tuple[int, tuple[ReportSkipped | ResumeInputs, ...]]:
+        """Take the next batch time to plan; only while one is waiting.
+
+        Returns:
+            The batch time, and what has to be done before it is planned.
+        """
+        start_ms = self.planned_ms
+        self.planned_ms = time_ms = self.grid.next_time(start_ms, self.due_ms)
+        if time_ms - start_ms == self.grid.interval_ms and not self._held:
+            return time_ms, ()
+        before: list[ReportSkipped | ResumeInputs] = []
+        if time_ms - start_ms > self.grid.interval_ms:
+            before.append(self.grid.skipped(start_ms, time_ms))
+        if self._held and time_ms == self.due_ms:
+            self._held = False
+            before.append(ResumeInputs())
+        return time_ms, tuple(before)
+
+    def hold(self) -> tuple[HoldInputs, ...]:
+        """Hold the inputs when too many batch times wait, unless they are held already."""
+        if self._held or self.due_ms - self.planned_ms <= self._queue_max_ms:
+            return ()
+        self._held = True
+        return (HoldInputs(),)
