@@ -110,7 +110,7 @@ class Demo:
             on_window=self.windows.add_window,
         )
         title = (
-            f"millstream demo · Python's own text from {server.host}:{server.port} at {self.rate:,.0f} lines/s · "
+            f"millstream demo · {self.rate:,.0f} lines/s of Python's own text · "
             f"batch {self.interval:g} s, window {self.window:g} s, slide {self.slide:g} s · {self.backend}"
         )
         self.view = DemoView(title, self.window, self.figures, lambda: self.windows.newest)
@@ -119,7 +119,7 @@ class Demo:
         """Show what happens until the stream has ended."""
         if console is None:
             if not self.json:
-                print(self.view.title)
+                print(self.view.title, flush=True)
             with stop_on_signals(ssc) as signals:
                 self._until_end(ssc, server, quiet=False)
             return signals

@@ -20,7 +20,7 @@ SIDE_BY_SIDE_MIN = 100
 BAR_MIN = 5
 """Shorter bars say nothing."""
 
-STACKED_LINES = 14
+STACKED_LINES = 13
 """Lines that the view takes beside its words, one half above the other."""
 
 SIDE_BY_SIDE_LINES = 6
@@ -63,8 +63,7 @@ class DemoView:
         right = LABELS_WIDTH + 22 if side_by_side else width
         left = width - right if side_by_side else width
         top = self._top_table(words, left - 4, max(lines, 3), unicode=unicode)
-        distinct = "" if words is None else f" · {words.distinct:,} different"
-        counted = Panel(top, title=f"Top words of the last {self._window:g} s{distinct}", title_align="left")
+        counted = Panel(top, title=f"Top words of the last {self._window:g} s", title_align="left")
         measured = Panel(
             self._measured(now, right - 4, unicode=unicode), title=f"Batches · {now.batches:,} done", title_align="left"
         )
@@ -78,9 +77,11 @@ class DemoView:
         else:
             yield counted
             yield measured
-        yield Text(self.status, style="dim", no_wrap=True, overflow="ellipsis")
+        if not now.stopped:
+            yield Text(self.status, style="dim", no_wrap=True, overflow="ellipsis")
 
     def _top_table(self, words: WindowWords | None, width: int, lines: int, *, unicode: bool) -> RenderableType:
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
@@ -98,7 +99,7 @@ class DemoView:
         for word, count in shown:
             drawn = bar(count / most, bar_width, unicode=unicode) if bar_width >= BAR_MIN else ""
             table.add_row(Text(word), f"{count:,}", drawn)
-        return table
+        return Group(table, Text(f"{words.distinct:,} different words in all", style="dim"))
 
     def _measured(self, now: FiguresNow, width: int, *, unicode: bool) -> RenderableType:
         from rich.console import Group
