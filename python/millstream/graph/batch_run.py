@@ -45,7 +45,7 @@ class BatchRun:
         if node in made:
             return made[node]
         lineage = node.compute(self) if self.is_due(node) else None
-        if lineage is not None and node.dependents > 1:
+        if lineage is not None and (node.is_kept or node.dependents > 1):
             lineage.keep()
         made[node] = lineage
         return lineage

@@ -35,7 +35,7 @@ class Graph:
             LifecycleError: the context has been started.
             GraphError: the name is taken.
         """
-        self._check_open(node.label)
+        self.check_open(node.label)
         node.id = self._unique(node.label.name, f"{node.label.operator}-{len(self.nodes)}")
         self.nodes.append(node)
         if isinstance(node, InputNode):
@@ -43,7 +43,7 @@ class Graph:
 
     def add_output(self, output: Output) -> None:
         """Add an output operation."""
-        self._check_open(output.label)
+        self.check_open(output.label)
         self.outputs.append(output)
 
     def output_name(self, label: Label) -> str:
@@ -90,7 +90,12 @@ class Graph:
         self._names.add(name)
         return name
 
-    def _check_open(self, label: Label) -> None:
+    def check_open(self, label: Label) -> None:
+        """Check that the program can still be changed.
+
+        Raises:
+            LifecycleError: the context has been started.
+        """
         if self._frozen:
             raise LifecycleError(
                 f"{label.operator} was called after the context had been started.",

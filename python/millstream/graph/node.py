@@ -23,6 +23,7 @@ class Node(ABC):
 
     Attributes:
         dependents: how many nodes and outputs read this one; what more than one reads is computed once a batch.
+        is_kept: what it gives is kept for the rest of the batch, whoever reads it.
         id: unique in the graph and the same in every run of an unchanged program; set by the graph.
     """
 
@@ -31,6 +32,7 @@ class Node(ABC):
         self.slide_ms = slide_ms
         self.label = label
         self.dependents = 0
+        self.is_kept = False
         self.id = ""
         for parent in self.parents:
             parent.dependents += 1

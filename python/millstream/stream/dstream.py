@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millstream.stream.core import T_co
-from millstream.stream.lookback import LookbackMethods
+from millstream.stream.persistence import PersistenceMethods
 from millstream.stream.narrow import NarrowMethods
 from millstream.stream.outputs import OutputMethods
 from millstream.stream.pairs import PairMethods
@@ -17,7 +17,7 @@ class DStream(
     WindowMethods[T_co],
     StateMethods[T_co],
     OutputMethods[T_co],
-    LookbackMethods[T_co],
+    PersistenceMethods[T_co],
 ):
     """A discretized stream: one RDD a batch, and operators that work on every one of them.
 

@@ -192,3 +192,31 @@ def test_slice_gives_remembered_batches(ssc: ms.StreamingContext, clock: ManualC
     assert [rdd.collect() for rdd in doubled.slice(3.7, 4.9)] == [[6], [8]]
     with pytest.raises(ConfigurationError, match="remember"):
         doubled.slice(1, 4)
+
+
+@pytest.mark.parametrize(("persisted", "calls_expected"), [(False, 2), (True, 1)])
+def test_a_persisted_stream_is_computed_once_a_batch(
+    ssc: ms.StreamingContext, clock: ManualClock, persisted: bool, calls_expected: int
+) -> None:
+    calls: list[int] = []
+    stream = ssc.queue_stream([[1]]).map(lambda x: calls.append(x) or x)
+    if persisted:
+        stream = stream.persist()
+    stream.foreach_rdd(lambda rdd: (rdd.count(), rdd.collect()))
+    ssc.start()
+    clock.advance(1.0)
+    assert len(calls) == calls_expected
+    with pytest.raises(LifecycleError, match="after the context had been started"):
+        stream.cache()
+
+
+def test_a_stream_that_two_outputs_read_is_computed_once(ssc: ms.StreamingContext, clock: ManualClock) -> None:
+    calls: list[int] = []
+    stream = ssc.queue_stream([[1]]).map(lambda x: calls.append(x) or x)
+    seen: list[Any] = []
+    stream.collect_to(seen)
+    stream.map(lambda x: x + 1).collect_to(seen)
+    ssc.start()
+    clock.advance(1.0)
+    assert seen == [[1], [2]]
+    assert calls == [1]

@@ -1,19 +1,37 @@
-"""Stream methods that look at batches of the past, and keep them."""
+"""Stream methods that keep what a batch gave: for its other users, and for later."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Self
 
 from millstream.errors import ConfigurationError, LifecycleError
 from millstream.model.instants import instant_ms
 from millstream.rdd.rdd import RDD
-from millstream.stream.core import StreamCore, T_co
+from millstream.stream.core import StreamCore, T_co, labelled
 
 
-class LookbackMethods(StreamCore[T_co]):
-    """Methods about batches that are done."""
+class PersistenceMethods(StreamCore[T_co]):
+    """Methods that keep the RDDs of batches, and look back on them."""
 
     __slots__ = ()
+
+    def persist(self) -> Self:
+        """Keep each batch's RDD once it is computed, for the rest of the batch.
+
+        A stream that several operators or outputs read is kept by itself; this is for functions, such as that of
+        `foreach_rdd`, that run several actions on one RDD.
+
+        Raises:
+            LifecycleError: the context has been started.
+        """
+        self.program.graph.check_open(labelled("persist"))
+        self.node.is_kept = True
+        return self
+
+    def cache(self) -> Self:
+        """The same as `persist`."""
+        return self.persist()
 
     def slice(self, begin: datetime | float, end: datetime | float) -> list[RDD[T_co]]:
         """Give the RDDs of the batches from `begin` to `end`, both included, oldest first.
