@@ -105,6 +105,23 @@ def test_text_is_counted_without_python_strings(context: Context, tmp_path: Path
     rdd = context.text_file(tmp_path / "lines.txt", 2)
     assert rdd.to_arrow().column("value").to_pylist() == ["a", "b", "c"]
     assert rdd.coalesce(1).count() == rdd.union(rdd).count() - 3 == 3
+    assert rdd.coalesce(1).to_arrow().schema == rdd.to_arrow().schema
+    assert rdd.coalesce(1).collect() == ["a", "b", "c"]
+    mixed = rdd.union(context.parallelize(["d"], 1))
+    assert mixed.coalesce(1).collect() == mixed.collect() == ["a", "b", "c", "d"]
+
+
+def test_arrow_data_stays_as_it_is_where_no_function_looks_at_it(context: Context) -> None:
+    table = pa.table({"small": pa.array([1, 2, 3], pa.int8())})
+    rdd = context.from_arrow(table, 3)
+    for same in (
+        rdd,
+        rdd.coalesce(2),
+        rdd.coalesce(1),
+        rdd.union(context.from_arrow(table.slice(0, 0), 1)).coalesce(1),
+    ):
+        assert same.to_arrow().schema == table.schema
+        assert same.to_arrow().to_pydict() == table.to_pydict()
 
 
 def test_lines_that_are_not_utf8(context: Context, tmp_path: Path) -> None:

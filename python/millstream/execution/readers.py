@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from millstream.model.partition import PartitionData, rows_of
+from millstream.model.partition import Columns, PartitionData, rows_of
 
 if TYPE_CHECKING:
     from millstream.execution.executor import Executor
@@ -77,14 +78,26 @@ class PipelinesReader(Reader):
         self.exchange = exchange
 
     def read(self, executor: Executor) -> PartitionData:
-        """Run the pipelines and put their rows together."""
-        sides = [[executor.rows(pipeline) for pipeline in side] for side in self.sides]
+        """Run the pipelines and put their rows together; columns alone stay columns."""
         if self.exchange is not None:
-            return self.exchange.merge(sides)
-        rows: list[Any] = []
-        for part in sides[0]:
-            rows.extend(part)
-        return rows
+            return self.exchange.merge([[executor.rows(pipeline) for pipeline in side] for side in self.sides])
+        parts = [executor.data(pipeline) for pipeline in self.sides[0]]
+        table = _one_table(parts)
+        return list(chain.from_iterable(map(rows_of, parts))) if table is None else table
+
+
+def _one_table(parts: Sequence[PartitionData]) -> Columns | None:
+    """Put columns that are alike one behind the other, or give None."""
+    alike = [part for part in parts if isinstance(part, Columns) and _alike(part, parts[0])]
+    if not alike or len(alike) < len(parts):
+        return None
+    import pyarrow as pa
+
+    return Columns(pa.concat_tables([part.table for part in alike]), scalar=alike[0].scalar)
+
+
+def _alike(part: Columns, other: PartitionData) -> bool:
+    return isinstance(other, Columns) and part.scalar == other.scalar and bool(part.table.schema == other.table.schema)
 
 
 class StepReader(Reader):
@@ -92,9 +105,7 @@ class StepReader(Reader):
 
     __slots__ = ("index", "inputs", "operator_id", "step")
 
-    def __init__(
-        self, step: StateStep, operator_id: str, index: int, inputs: Sequence[Sequence[Pipeline]]
-    ) -> None:
+    def __init__(self, step: StateStep, operator_id: str, index: int, inputs: Sequence[Sequence[Pipeline]]) -> None:
         self.step = step
         self.operator_id = operator_id
         self.index = index

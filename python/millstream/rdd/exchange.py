@@ -7,9 +7,10 @@ reduce task merges the pieces of all map tasks, in the order of the map partitio
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
-from operator import add
+from itertools import chain, pairwise
+from operator import add, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from millstream.errors import InternalError
@@ -37,7 +38,7 @@ class Exchange(ABC):
         end: what ends a map task.
     """
 
-    __slots__ = ("end", "label", "partitioner", "partitions")
+    __slots__ = ("__weakref__", "end", "label", "partitioner", "partitions")
 
     def __init__(self, partitions: int, partitioner: Partitioner | None, end: End, label: Label) -> None:
         self.partitions = partitions
@@ -256,17 +257,23 @@ class SortByKey(ByKey):
         return find_bounds(self.ranges, parents, runner, self.label)
 
     def split(self, result: Any, index: int) -> Sequence[Piece]:
-        """Split the pairs by the range of their key."""
+        """Sort the pairs and cut them where a range ends, so that merging meets runs that are in order already."""
+        ranges = self.ranges
         try:
-            return self.ranges.split_pairs(_list_of(result))
+            rows = sorted(result, key=key_of, reverse=not ranges.ascending)
+            ends = [
+                bisect_right(range(len(rows)), p, key=lambda place: ranges.partition_of(rows[place][0]))
+                for p in range(ranges.partitions)
+            ]
         except TypeError as error:
             raise not_comparable(self.label, error) from error
+        return [rows[start:end] for start, end in pairwise([0, *ends])]
 
     def merge(self, sides: Sequence[Sequence[Piece]]) -> Rows:
         """Sort the pairs by key; equal keys keep the order of the map partitions."""
         rows = list(_concatenated(sides[0]))
         try:
-            rows.sort(key=key_of, reverse=not self.ranges.ascending)
+            rows.sort(key=itemgetter(0), reverse=not self.ranges.ascending)
         except TypeError as error:
             raise not_comparable(self.label, error) from error
         return rows

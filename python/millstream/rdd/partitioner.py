@@ -151,10 +151,6 @@ class ByRange(_PerKey):
         self.ascending = ascending
         self.bounds: Sequence[Any] | None = () if partitions == 1 else None
 
-    def split_pairs(self, pairs: list[Pair]) -> list[list[Pair]]:
-        """Split pairs by the range of their key; a single partition needs no look at them."""
-        return [pairs] if self.partitions == 1 else super().split_pairs(pairs)
-
     def partition_of(self, key: Any) -> int:
         """Give the partition whose range holds the key.
 
