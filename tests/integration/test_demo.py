@@ -82,7 +82,8 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
         status, complaint = program.end()
     assert status == 0, complaint
     assert not any("\x1b" in line for line in program.seen)
-    *_, said, scheduling, processing, total = program.seen
+    at = next(number for number, line in enumerate(program.seen) if line.startswith("Stopped"))
+    said, scheduling, processing, total = program.seen[at : at + 4]
     assert re.fullmatch(r"Stopped: \d+ batch(es)?, [\d,]+ lines \([\d,]+ lines/s\), [\d,]+ words", said)
     for name, line in (("scheduling delay", scheduling), ("processing time", processing), ("total delay", total)):
         assert re.fullmatch(rf"  {name} +p50 +[\d.,]+ ms  p99 +[\d.,]+ ms", line)

@@ -13,7 +13,7 @@ DOCUMENTS = [Path(REPOSITORY, "README.md"), *sorted(Path(REPOSITORY, "docs").rgl
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-LINK = re.compile(r"\]\(([^)#:\s]+)[^)]*\)")
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)[^)]*\)")
 
 
 def blocks(document: Path) -> list[tuple[int, str]]:

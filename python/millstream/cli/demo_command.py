@@ -69,7 +69,7 @@ class Demo:
             BrokenPipeError: nobody reads the output any more.
         """
         console = None if self.json else terminal()
-        with self._context() as ssc, TextServerProcess(self.rate) as server:
+        with TextServerProcess(self.rate) as server, self._context() as ssc:
             self._put_together(ssc, server)
             ssc.start()
             try:
@@ -125,7 +125,7 @@ class Demo:
             return signals
         from rich.live import Live
 
-        with Live(self.view, console=console), stop_on_signals(ssc, self._tell) as signals:
+        with stop_on_signals(ssc, self._tell) as signals, Live(self.view, console=console):
             self._until_end(ssc, server, quiet=True)
         return signals
 
