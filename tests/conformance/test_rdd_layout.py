@@ -27,7 +27,10 @@ def test_union_is_in_order_and_keeps_what_occurs_twice(
 
 def test_a_union_of_very_many_is_no_deeper_than_one(context: Context) -> None:
     rdds = [context.parallelize([number], 1) for number in range(1500)]
-    assert reduce(lambda left, right: left.union(right), rdds).count() == 1500
+    for united in (reduce(lambda a, b: a.union(b), rdds), reduce(lambda a, b: b.union(a), rdds)):
+        assert united.count() == 1500
+        assert len(united.to_debug_string().splitlines()) == 1501
+        assert repr(united) == "<RDD (1500) union>"
 
 
 def test_a_kept_union_inside_a_union_stays_kept(context: Context) -> None:
@@ -42,6 +45,20 @@ def test_a_kept_union_inside_a_union_stays_kept(context: Context) -> None:
     assert kept.union(context.range(1)).collect() == [0, 1, 0, 1, 0, 0]
     assert kept.union(context.range(1)).count() == 6
     assert calls.value == 4
+
+
+def test_a_union_that_is_kept_later_is_used_by_unions_made_before(context: Context) -> None:
+    calls = context.accumulator(0)
+
+    def counted(x: int) -> int:
+        calls.add(1)
+        return x
+
+    inner = context.range(2).map(counted).union(context.range(1))
+    outer = inner.union(context.range(1))
+    inner.persist()
+    assert outer.count() == outer.count() == 4
+    assert calls.value == 2
 
 
 @given(records, partition_counts, partition_counts)

@@ -104,7 +104,7 @@ class Scheduler:
             case SplitsRead():
                 return [Pipeline(SplitReader(node.source, split), (), p) for p, split in enumerate(node.splits)]
             case Union():
-                return [p for parent in node.parents for p in self._pipelines(parent)]
+                return [p for parent in node.flat() for p in self._pipelines(parent)]
             case Coalesced():
                 parents = self._pipelines(node.parent)
                 return [

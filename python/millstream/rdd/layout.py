@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from millstream.rdd.arguments import common_runner, whole_number
 from millstream.rdd.core import RDDCore, T_co, label
 from millstream.rdd.exchange import Distinct, RoundRobin
-from millstream.rdd.lineage import Coalesced, Lineage, Union
+from millstream.rdd.lineage import Coalesced, Union
 from millstream.rdd.partitioner import KeyGroups, partitions_checked
 from millstream.rdd.shuffle import shuffle
 
@@ -45,12 +45,7 @@ class LayoutMethods(RDDCore[T_co]):
         from millstream.rdd.rdd import RDD
 
         runner = common_runner("union", [self, *others])
-        # Why flat: a union of unions, one for each file of many, would otherwise be as deep as there are files.
-        parents: list[Lineage] = []
-        for rdd in (self, *others):
-            lineage = rdd.lineage
-            parents.extend(lineage.parents if isinstance(lineage, Union) and lineage.kept is None else [lineage])
-        return RDD(Union(parents), runner)
+        return RDD(Union([self.lineage, *(other.lineage for other in others)]), runner)
 
     def distinct(self, partitions: int | None = None) -> RDD[T_co]:
         """Keep each record once; inside a partition of the result they are in order of first appearance.

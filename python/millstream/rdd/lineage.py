@@ -5,7 +5,7 @@ A node is made for every operator and batch, so it must be cheap: slots, no chec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,19 @@ class Union(Lineage):
     def __init__(self, parents: Sequence[Lineage]) -> None:
         super().__init__(sum(parent.partitions for parent in parents))
         self.parents = parents
+
+    def flat(self) -> Iterator[Lineage]:
+        """List the parents, with those of unions among them that are not kept in their place.
+
+        A union of unions, one for each of many files, would otherwise be as deep as there are files.
+        """
+        waiting: list[Lineage] = [*reversed(self.parents)]
+        while waiting:
+            parent = waiting.pop()
+            if isinstance(parent, Union) and parent.kept is None:
+                waiting.extend(reversed(parent.parents))
+            else:
+                yield parent
 
 
 class Coalesced(Lineage):

@@ -26,6 +26,11 @@ def outline(lineage: Lineage) -> str:
     return "\n".join(_lines(lineage, ""))
 
 
+def headline(lineage: Lineage) -> str:
+    """Write the last operation of a lineage, as `outline` begins."""
+    return _described(lineage)
+
+
 def _lines(lineage: Lineage, margin: str) -> Iterator[str]:
     node = lineage
     while isinstance(node, (Narrow, Coalesced)):
@@ -40,8 +45,10 @@ def _lines(lineage: Lineage, margin: str) -> Iterator[str]:
 
 def _parents(node: Lineage) -> Sequence[Lineage]:
     match node:
-        case Shuffled() | Union():
+        case Shuffled():
             return node.parents
+        case Union():
+            return list(node.flat())
         case Merged():
             return [parent for side in node.sides for parent in side]
         case Stepped():

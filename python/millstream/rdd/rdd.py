@@ -9,7 +9,7 @@ from millstream.rdd.exports import ExportMethods
 from millstream.rdd.layout import LayoutMethods
 from millstream.rdd.narrow import NarrowMethods
 from millstream.rdd.numbers import NumberActions
-from millstream.rdd.outline import outline
+from millstream.rdd.outline import headline, outline
 from millstream.rdd.pair_actions import PairActions
 from millstream.rdd.pairs import PairMethods
 from millstream.rdd.persistence import PersistenceMethods
@@ -59,5 +59,4 @@ class RDD(
         return outline(self.lineage)
 
     def __repr__(self) -> str:
-        last = outline(self.lineage).partition("\n")[0]
-        return f"<RDD {last}>"
+        return f"<RDD {headline(self.lineage)}>"
