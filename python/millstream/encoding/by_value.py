@@ -71,6 +71,8 @@ def importable(kind: type) -> bool:
     """Say whether another process finds a class by importing its module."""
     if kind.__module__ == "__main__" or kind.__module__ in cloudpickle.list_registry_pickle_by_value():
         return False
+    if kind.__module__ == "builtins":
+        return True  # Some, such as that of code objects, have no name there; cloudpickle knows them.
     found: Any = sys.modules.get(kind.__module__)
     for name in kind.__qualname__.split("."):
         found = getattr(found, name, None)

@@ -91,7 +91,7 @@ class ProcessesBackend(Backend):
             self._check_open()
             if not tasks:
                 return []
-            self._tell_ended()
+            self._begin_stage()
             fields = None if batch is None else (batch.time_ms, batch.attempt, batch.inputs)
             stage = StageRun(self._links, tasks, fields, self._worker_restarts)
             answers = stage.run(order_first=bool(self._numbers.only_with_workers()))
@@ -108,11 +108,11 @@ class ProcessesBackend(Backend):
                 hint="Make a new context.",
             )
 
-    def _tell_ended(self) -> None:
+    def _begin_stage(self) -> None:
         for number in self._numbers.freed():
             for link in self._links:
                 link.data_ended(number)
-        ended = self._shipments.forget()
+        ended = self._shipments.begin_stage()
         if ended:
             for link in self._links:
                 link.objects_ended(ended)

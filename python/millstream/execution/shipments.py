@@ -2,7 +2,9 @@
 
 Operations, ends, exchanges, state steps and sources are objects with identity: one operator of a program is one
 object, batch after batch. They are pickled together the first time a stage names them, so that functions
-which share a variable share it in the worker too, and the bytes are kept for workers that come later.
+which share a variable share it in the worker too, and the bytes are kept for workers that come later. Sources and
+sinks may change on the driver: they are pickled by themselves for every stage, and go again where that gives
+other bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from millstream.model.broadcast import broadcasts_pickled
 from millstream.model.label import Label
 from millstream.model.ports.replayable_source import ReplayableSource
 from millstream.rdd.exchange import Exchange
-from millstream.rdd.operations import Collect, Count, End, Operation
+from millstream.rdd.operations import ApplyPartition, Collect, Count, End, Operation
 from millstream.state.step import StateStep
 
 SHIPMENTS_MAX = 1_024
@@ -35,16 +37,20 @@ _PLAIN = (Collect, Count)
 """Ends without a function: they are sent as they are."""
 
 _BY_NUMBER = (Exchange, StateStep, ReplayableSource)
-_kinds: dict[type, bool] = {}
+_MAY_CHANGE = (ReplayableSource, ApplyPartition)
 
 
 def goes_by_number(kind: type) -> bool:
-    """Tell whether objects of a type are shipped once and named by number."""
-    known = _kinds.get(kind)
-    if known is None:
-        known = kind not in _PLAIN and (kind in Operation.__args__ or kind in End.__args__)
-        known = _kinds[kind] = known or issubclass(kind, _BY_NUMBER)
-    return known
+    """Tell whether objects of a type are shipped once and named by number.
+
+    Example:
+        >>> from millstream.rdd.operations import Map
+        >>> [goes_by_number(kind) for kind in (Map, Collect, int)]
+        [True, False, False]
+    """
+    if kind in _PLAIN:
+        return False
+    return kind in Operation.__args__ or kind in End.__args__ or issubclass(kind, _BY_NUMBER)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,16 +90,32 @@ class Shipments:
         self._kept: OrderedDict[Shipment, set[int]] = OrderedDict()
         self._fresh: list[Any] = []
         self._freed: deque[tuple[int, int]] = deque()
+        self._checked: set[int] = set()
+        self._outdated: list[Shipment] = []
+
+    def begin_stage(self) -> list[int]:
+        """Get ready for the next stage: forget what is no longer needed, and give the numbers that end."""
+        self._checked.clear()
+        return self._forget()
 
     def number_of(self, obj: Any) -> int:
         """Give the number of an object; one that is new goes with the next shipment."""
         known = self._by_object.get(id(obj))
         # Why asked: an object that is gone may have left its identity to this one.
         if known is not None and known[1]() is obj:
-            return known[0]
+            number = known[0]
+            if not isinstance(obj, _MAY_CHANGE) or number in self._checked:
+                return number
+            shipment = self._by_number.get(number)
+            if shipment is None or shipment.frames == _frames([obj]):
+                self._checked.add(number)
+                return number
+            self._outdated.append(shipment)
         number = next(self._numbers)
         self._by_object[id(obj)] = (number, self._reference(obj, number))
         self._fresh.append(obj)
+        if isinstance(obj, _MAY_CHANGE):
+            self._checked.add(number)
         return number
 
     def _reference(self, obj: Any, number: int) -> Callable[[], Any]:
@@ -110,15 +132,20 @@ class Shipments:
             ShippingError: a function cannot be sent; the error names the operator and the variable.
         """
         fresh, self._fresh = self._fresh, []
-        if not fresh:
-            return
+        alone = [obj for obj in fresh if isinstance(obj, _MAY_CHANGE)]
+        together = [obj for obj in fresh if not isinstance(obj, _MAY_CHANGE)]
         try:
-            with broadcasts_pickled() as broadcasts:
-                frames = _frames(fresh)
+            for objects in [*([obj] for obj in alone), together]:
+                if objects:
+                    self._ship(objects)
         except BaseException:
             for obj in fresh:
-                del self._by_object[id(obj)]
+                self._by_object.pop(id(obj), None)
             raise
+
+    def _ship(self, fresh: list[Any]) -> None:
+        with broadcasts_pickled() as broadcasts:
+            frames = _frames(fresh)
         numbers = [self._by_object[id(obj)][0] for obj in fresh]
         shipment = Shipment(numbers, frames, frozenset(broadcasts), sum(map(len, frames)))
         self._by_number.update(dict.fromkeys(numbers, shipment))
@@ -132,18 +159,19 @@ class Shipments:
             self._kept.move_to_end(shipment)
         return list(shipments)
 
-    def forget(self) -> list[int]:
-        """Forget shipments whose objects are gone, and those beyond the bounds; give the numbers that end.
-
-        To be called between stages: nothing that the last stage used is in the way.
-        """
+    def _forget(self) -> list[int]:
+        """Forget shipments whose objects are gone, and those beyond the bounds; give the numbers that end."""
         ended: list[int] = []
+        for shipment in self._outdated:
+            if shipment in self._kept:
+                ended += self._ended(shipment)
+        self._outdated.clear()
         while self._freed:
             place, number = self._freed.popleft()
             if (known := self._by_object.get(place)) is not None and known[0] == number:
                 del self._by_object[place]
-            shipment = self._by_number.get(number)
-            if shipment is not None:
+            if number in self._by_number:
+                shipment = self._by_number[number]
                 self._kept[shipment].discard(number)
                 if not self._kept[shipment]:
                     ended += self._ended(shipment)

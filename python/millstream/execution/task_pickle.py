@@ -7,6 +7,7 @@ import io
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from millstream.encoding.rows import OUT_OF_BAND_BYTES_MIN, Frame
@@ -15,6 +16,7 @@ from millstream.execution.packed import Packed
 from millstream.execution.readers import HeldReader
 from millstream.execution.shipments import goes_by_number
 from millstream.execution.task import Pipeline, Task
+from millstream.rdd.operations import Collect, Count
 
 _DATA = 1
 """Set in the names of data; names of objects are even."""
@@ -48,13 +50,13 @@ class TaskPickler(pickle.Pickler):
 
     def persistent_id(self, obj: Any) -> int | None:
         """Name what goes by number."""
-        kind = type(obj)
-        if kind is Packed:
-            number = self._names.data_number(obj)
-            return None if number is None else number << 1 | _DATA
-        if goes_by_number(kind):
+        named = _NAMED[type(obj)]
+        if named is None:  # Nearly always: it is asked for every int and str.
+            return None
+        if named:
             return self._names.object_number(obj) << 1
-        return None
+        number = self._names.data_number(obj)
+        return None if number is None else number << 1 | _DATA
 
 
 class TaskUnpickler(pickle.Unpickler):
@@ -84,6 +86,17 @@ class TaskUnpickler(pickle.Unpickler):
                 detail=f"{'Data' if pid & _DATA else 'Object'} {number}.",
             )
         return known[number]
+
+
+class _Named(dict[type, bool | None]):
+    """Which types are named: shipped objects by True, packed data by False."""
+
+    def __missing__(self, kind: type) -> bool | None:
+        named = self[kind] = False if kind is Packed else goes_by_number(kind) or None
+        return named
+
+
+_NAMED = _Named()
 
 
 def pickled(value: Any) -> list[Frame]:
@@ -116,10 +129,31 @@ def _reduced_held(reader: HeldReader) -> tuple[Any, ...]:
     return HeldReader, (data if type(data) is Packed else Packed.of(data),)
 
 
+def _reduced_collect(end: Collect) -> tuple[Any, ...]:
+    return _collect, (end.limit,)
+
+
+def _reduced_count(end: Count) -> tuple[Any, ...]:
+    return _count, ()
+
+
+# Actions make their ends anew each time. In a worker equal ones are one object, by which compiled stages are found.
+@lru_cache(maxsize=64)
+def _collect(limit: int | None) -> Collect:
+    return Collect(limit)
+
+
+@lru_cache(maxsize=1)
+def _count() -> Count:
+    return Count()
+
+
 # Why not by the classes' own protocol: frozen dataclasses are pickled by Python code, field by field.
 _DISPATCH: dict[type, Callable[[Any], Any]] = {
     **copyreg.dispatch_table,
     Task: _reduced_task,
     Pipeline: _reduced_pipeline,
     HeldReader: _reduced_held,
+    Collect: _reduced_collect,
+    Count: _reduced_count,
 }

@@ -45,7 +45,7 @@ BatchFields: TypeAlias = tuple[int, int, Mapping[str, Any]] | None
 """Batch time in ms, attempt and inputs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Order:
     """Tasks for one worker, ready to be sent.
 
@@ -66,7 +66,7 @@ class Order:
     shipments: Sequence[Shipment]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Answer:
     """What came of an order.
 
