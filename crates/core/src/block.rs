@@ -70,9 +70,11 @@ impl BlockLimits {
 
     /// Give the first batch time at or after a millisecond.
     fn batch_ms_from(&self, now_ms: i64) -> i64 {
-        let since = now_ms - self.origin_ms;
+        let since = now_ms.saturating_sub(self.origin_ms);
         let slots = since.div_euclid(self.grid_ms) + i64::from(since.rem_euclid(self.grid_ms) > 0);
-        self.origin_ms + slots * self.grid_ms
+        slots
+            .saturating_mul(self.grid_ms)
+            .saturating_add(self.origin_ms)
     }
 }
 
@@ -213,6 +215,12 @@ mod tests {
         assert_eq!(at(-70 * MS), -70);
         assert_eq!(at(-70 * MS + 1), 30);
         assert_eq!(at(1_795_000_000_001 * MS), 1_795_000_000_030);
+        let far = BlockLimits {
+            grid_ms: 1,
+            origin_ms: -1,
+            ..limits()
+        };
+        assert_eq!(far.batch_ms_from(i64::MAX), i64::MAX - 1);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn raise(py: Python<'_>, error: Error) -> PyErr {
         }
         // With errno, text and file name Python picks the subclass, such as FileNotFoundError.
         Error::File { path, source } => match source.raw_os_error() {
-            Some(errno) => PyOSError::new_err((errno, strerror(&source), path)),
+            Some(errno) => PyOSError::new_err((errno, strerror(&source), path.into_os_string())),
             None => PyOSError::new_err(format!("{}: {source}", path.display())),
         },
     }
