@@ -93,8 +93,7 @@ class BatchWork:
                 time_ms,
                 instruction.start_ms,
                 time_ms,
-                tuple(_input_plan(name, instruction, planned) for name, planned in work.planned.items()),
-                0,
+                tuple(_input_plan(name, instruction, work) for name in work.planned),
             )
         )
         self._positions.update(work.positions)
@@ -165,7 +164,7 @@ class BatchWork:
             self._outputs[name].commit(work.batch, work.staged[name])
 
     def finish(self, time_ms: int) -> BatchCompleted:
-        """Write the end of the batch, and let go of everything that only it needed."""
+        """Write the end of the batch, and let go of everything that only it needed; may be repeated when it failed."""
         work = self._works[time_ms]
         self._journal.append(BatchDone(time_ms))
         if self._memory:
@@ -223,6 +222,6 @@ class BatchWork:
         return [node.source for node in self._graph.inputs if isinstance(node, SourceInput)]
 
 
-def _input_plan(name: str, instruction: PlanBatch, planned: PlannedInput) -> InputPlan:
-    splits = tuple(SplitPlan(split.data, split.records) for split in planned.splits)
-    return InputPlan(name, instruction.blocks.get(name, ()), splits)
+def _input_plan(name: str, instruction: PlanBatch, work: _Work) -> InputPlan:
+    splits = tuple(SplitPlan(split.data, split.records) for split in work.planned[name].splits)
+    return InputPlan(name, instruction.blocks.get(name, ()), splits, work.positions.get(name))

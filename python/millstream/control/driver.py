@@ -122,9 +122,10 @@ class Driver:
         Returns:
             False when the time ran out first, or when called from the loop itself, which cannot wait for its own end.
         """
-        if timeout_s is not None:
-            self._stop_by_ms = self._clock.wall_ms() + timeout_s * 1000.0
         self.post(StopRequested(graceful))
+        if timeout_s is not None:
+            # Only after the request: the machine takes a time-out as the end of a stop that it knows of.
+            self._stop_by_ms = self._clock.wall_ms() + timeout_s * 1000.0
         assert self._loop is not None
         return self._loop.join(None if timeout_s is None else timeout_s + _STOP_GRACE_S)
 
@@ -149,6 +150,7 @@ class Driver:
             self._handle(heapq.heappop(self._timers)[2])
         if now_ms >= self._stop_by_ms:
             self._stop_by_ms = math.inf
+            self._take_facts()
             self._handle(StopTimedOut())
         elif now_ms >= self._next_due_ms:
             self._tick(now_ms)
@@ -178,7 +180,7 @@ class Driver:
         posted = self._posted
         while posted:
             self._handle(posted.popleft())
-            if self._receivers.all_ended:
+            if self._receivers.all_ended and not self.ended.is_set():
                 self._after_receivers()
 
     def _after_receivers(self) -> None:
