@@ -191,9 +191,9 @@ class BlockBuffer(Generic[T]):
                 if bucket is not None:
                     bucket.close()
             elif bucket is None:
-                from millstream import _core
+                from millstream._core import TokenBucket
 
-                self._bucket = _core.TokenBucket(records_per_s, RATE_BURST_S)
+                self._bucket = TokenBucket(records_per_s, RATE_BURST_S)
             else:
                 bucket.set_rate(records_per_s)
             self._set_room()

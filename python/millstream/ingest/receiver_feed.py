@@ -106,23 +106,23 @@ class ReceiverFeed(BlockFeed, Generic[T]):
         with self._lock:
             self._stopping = True
             session = self._session
-        # Why: a receiver that waits for room could not stop, and nobody makes room before it has stopped.
-        self._buffer.drain()
         if session is None:
             self._stopped()
-        else:
-            session.end(self._stopped)
+            return
+        session.end(self._stopped)
+        # Why: a receiver that waits for room could not stop, and nobody makes room before it has stopped.
+        self._buffer.drain()
 
     def close(self) -> None:
         with self._lock:
             stopping, self._stopping = self._stopping, True
             session = self._session
-        # Why only then: a receiver that stops as it is told should not meet an error on its way out.
-        self._buffer.drain()
         if session is None:
             self._buffer.close()
         else:
+            # Why not closed at once: a receiver that stops as it is told should not meet an error on its way out.
             session.end(self._buffer.close)
+            self._buffer.drain()
         left = self._buffer.pending
         if stopping and left:
             self._notify(FeedEvent("error", f"{left} records of {self.name} came too late for the last batch."))

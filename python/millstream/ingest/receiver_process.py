@@ -112,8 +112,8 @@ def _obey(
         if kind is Frame.STORED:
             sender.note_stored(*pickle.loads(content))
         elif kind is Frame.STOP:
-            buffer.drain()
             session.end(_nothing)
+            buffer.drain()
         elif kind is Frame.RATE:
             buffer.set_rate(pickle.loads(content))
     if not over.is_set():

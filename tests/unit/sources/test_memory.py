@@ -45,7 +45,7 @@ def test_a_full_stream_raises_where_it_was_told_to() -> None:
 def test_a_full_stream_blocks_for_as_long_as_it_was_told_to() -> None:
     stream, _ = started(max_records=1, full_timeout_s=0.01)
     stream.push(1)
-    with pytest.raises(InputFullError, match="within 0.01 s"):
+    with pytest.raises(InputFullError, match=r"within 0\.01 s"):
         stream.push(2)
 
 

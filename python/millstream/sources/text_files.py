@@ -1,0 +1,311 @@
+"""Lines of the text files that appear in a directory."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import logging
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from millstream.errors import ConfigurationError, DataError, SourceUnavailableError, UserCodeError, shown
+from millstream.model.partition import Columns, Partition
+from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
+from millstream.sources.socket_text import OnInvalid
+
+if TYPE_CHECKING:
+    from millstream._core import Lines
+
+OnMissing: TypeAlias = Literal["fail", "skip"]
+"""What happens when a file is gone before it was read."""
+
+logger = logging.getLogger("millstream")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _File:
+    """A file that no batch has taken; sorted by age, then by path."""
+
+    mtime_ns: int
+    path: str
+    size: int
+
+
+class TextFileSource(ReplayableSource[str]):
+    r"""The lines of files in a directory, each file exactly once, as one split.
+
+    Every file that appears is taken by the next batch, however late it appears and however old its time of
+    modification is; older files come first, those of one age by path. Names of files that were taken are remembered
+    while they are listed, so a file that is removed and comes back is a new one. Left out are names that begin with
+    `.` or `_`, directories, and files as long as they are empty.
+
+    Write a file elsewhere on the same disk, and move it into the directory when it is whole: one that still grows
+    when its batch reads it is refused. What is appended to a file after it was read is not noticed.
+
+    Lines end with `\n`, `\r\n` or `\r`. Files whose names end in `.gz` are unpacked.
+
+    Args:
+        path: a directory of this machine, or a glob such as `/data/2026-*` or `/data/*.log`, whose directories
+            (not those below them) and files are meant.
+        new_files_only: leave out the files that are there at the very first start.
+        filter: given a path, says whether the file is taken; called once for each file that is listed and not
+            remembered, in every batch. None takes all.
+        on_missing: what happens when a file is gone before its batch reads it: `fail` stops the stream, `skip` goes
+            on without its lines, with a warning.
+        on_invalid: what happens to a line that is not UTF-8: `replace` (by U+FFFD), `skip` or `fail`.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> directory = pathlib.Path(tempfile.mkdtemp())
+        >>> source = TextFileSource(directory)
+        >>> source.open(None)
+        >>> _ = (directory / "a.txt").write_text("one\ntwo\n")
+        >>> plan = source.plan(1_000, None, None)
+        >>> source.read(plan.splits[0]).rows()
+        ['one', 'two']
+        >>> source.plan(2_000, plan.position, None).splits
+        []
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        new_files_only: bool = True,
+        filter: Callable[[str], bool] | None = None,
+        on_missing: OnMissing = "fail",
+        on_invalid: OnInvalid = "replace",
+    ) -> None:
+        _check_choice("on_missing", on_missing, get_args(OnMissing))
+        _check_choice("on_invalid", on_invalid, get_args(OnInvalid))
+        self.path = os.path.abspath(os.fspath(path))
+        self.name = f"text files {self.path}"
+        self._new_files_only = new_files_only
+        self._filter = filter
+        self._on_missing = on_missing
+        self._on_invalid: OnInvalid = on_invalid
+        self._first: dict[str, int] = {}
+        self._devices: dict[str, int] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Why without these: executors only read, and what is remembered may be long.
+        return {**self.__dict__, "_filter": None, "_first": {}, "_devices": {}}
+
+    def open(self, position: Any) -> None:
+        """Check the directory, and note what is there at the very first start.
+
+        Raises:
+            ConfigurationError: the directory is missing, is a file, or may not be read.
+        """
+        _check_readable(self.path)
+        if position is None and self._new_files_only:
+            self._first = {entry.path: 0 for entry in self._listed() if _not_empty(entry)}
+
+    def plan(self, batch_ms: int, after: Any, limit: int | None) -> Plan:
+        """Take the files that no batch has taken.
+
+        The position is the files that were taken and are still listed, each with the batch that took it (0: it was
+        there at the very first start).
+
+        Raises:
+            SourceUnavailableError: the directory is gone, may not be read any more, or is another disk's now.
+        """
+        taken: dict[str, int] = self._first if after is None else after
+        still: list[str] = []
+        found: list[_File] = []
+        for entry in self._listed():
+            if entry.path in taken:
+                still.append(entry.path)
+            elif self._is_meant(entry.path):
+                found.extend(_looked_at(entry))
+        found.sort()
+        batch = found if limit is None else found[:limit]
+        position = taken
+        if batch or len(still) < len(taken):
+            position = {**{path: taken[path] for path in still}, **{file.path: batch_ms for file in batch}}
+        return Plan([_split(file) for file in batch], position, len(found) - len(batch))
+
+    def read(self, split: Split) -> Partition[str]:
+        """Read the lines of one file.
+
+        Raises:
+            DataError: the file has changed since it was planned; it is gone and `on_missing` is `fail`; it is no
+                gzip file though its name says so; or a line is not UTF-8 and `on_invalid` is `fail`.
+            SourceUnavailableError: it could not be read.
+        """
+        import pyarrow as pa
+
+        from millstream._core import InvalidLineError
+
+        path = split.data["path"]
+        try:
+            _check_unchanged(split)
+            lines, invalid = self._lines(path)
+            _check_unchanged(split)
+        except FileNotFoundError as error:
+            if self._on_missing == "fail":
+                raise _gone(split) from error
+            logger.warning("%s was gone before it was read, and is left out.", path)
+            return Partition([])
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise DataError(
+                "A compressed file cannot be unpacked.",
+                detail=f"{path}: {error}",
+                hint="Move whole gzip files into the directory, or let the name not end in .gz.",
+            ) from error
+        except InvalidLineError as error:
+            raise DataError(
+                "A line of a text file is not UTF-8.",
+                detail=f"{path}, line at byte {error.line_start}: {error}",
+                hint='Convert the file, or give on_invalid="replace" or "skip".',
+            ) from error
+        except OSError as error:
+            raise SourceUnavailableError(
+                "A text file could not be read.",
+                detail=f"{path}: {error.strerror or error}.",
+                hint="Check its permissions and the disk; it is tried again.",
+            ) from error
+        if invalid:
+            logger.warning("%s has %d lines that are not UTF-8.", path, invalid)
+        return Partition(Columns(pa.table(lines), scalar=True))
+
+    def _lines(self, path: str) -> tuple[Lines, int]:
+        from millstream._core import cut_lines, read_lines
+
+        if not path.endswith(".gz"):
+            return read_lines(path, on_invalid=self._on_invalid)
+        with gzip.open(path, "rb") as file:
+            return cut_lines(file.read(), self._on_invalid)
+
+    def _is_meant(self, path: str) -> bool:
+        if self._filter is None:
+            return True
+        try:
+            return bool(self._filter(path))
+        except Exception as error:
+            raise UserCodeError(
+                f"The filter of {self.name} raised {type(error).__name__}: {error}",
+                operator="text_file_stream",
+                record=shown(path),
+                detail=f"It was given {path}.",
+                hint="The cause below shows the line.",
+            ) from error
+
+    def _listed(self) -> Iterator[os.DirEntry[str]]:
+        """Give the entries that count, in no order."""
+        try:
+            self._check_device(_above_wildcards(self.path))
+            for directory, wanted in self._directories():
+                self._check_device(directory)
+                with os.scandir(directory) as entries:
+                    for entry in entries:
+                        if entry.name[0] not in "._" and (wanted is None or entry.path in wanted) and entry.is_file():
+                            yield entry
+        except OSError as error:
+            raise SourceUnavailableError(
+                "A directory of text files cannot be listed.",
+                detail=f"{error.filename or self.path}: {error.strerror or error}.",
+                hint="Bring the directory back, or give this user the right to read it; it is tried again.",
+            ) from error
+
+    def _directories(self) -> Iterator[tuple[str, set[str] | None]]:
+        """Give each directory, with the files of it that are meant, or None for all."""
+        if not glob.has_magic(self.path):
+            yield self.path, None
+            return
+        files: dict[str, set[str]] = {}
+        for match in sorted(glob.glob(self.path)):
+            if os.path.isdir(match):
+                yield match, None
+            else:
+                files.setdefault(os.path.dirname(match), set()).add(match)
+        yield from files.items()
+
+    def _check_device(self, directory: str) -> None:
+        """Refuse the empty directory that stays when a disk is unmounted: every file would come back as new."""
+        device = os.stat(directory).st_dev
+        if self._devices.setdefault(directory, device) != device:
+            raise SourceUnavailableError(
+                "A directory of text files is on another disk than before.",
+                detail=f"{directory}: device {device}, before {self._devices[directory]}.",
+                hint="Mount the disk again; or start the program anew, if the change was meant.",
+            )
+
+
+def _looked_at(entry: os.DirEntry[str]) -> Iterator[_File]:
+    """Give the file unless it is gone or still empty."""
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        return
+    if status.st_size:
+        yield _File(status.st_mtime_ns, entry.path, status.st_size)
+
+
+def _not_empty(entry: os.DirEntry[str]) -> bool:
+    return any(True for _ in _looked_at(entry))
+
+
+def _split(file: _File) -> Split:
+    data = {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns}
+    return Split(data, description=file.path)
+
+
+def _check_unchanged(split: Split) -> None:
+    path, size, mtime_ns = (split.data[name] for name in ("path", "size", "mtime_ns"))
+    status = os.stat(path)
+    if (status.st_size, status.st_mtime_ns) == (size, mtime_ns):
+        return
+    raise DataError(
+        "A text file has changed since its batch was planned.",
+        detail=f"{path} had {size} bytes and has {status.st_size}; modified at {mtime_ns} ns, and at "
+        f"{status.st_mtime_ns} ns.",
+        hint="Write a file elsewhere on the same disk and move it into the directory when it is whole.",
+    )
+
+
+def _gone(split: Split) -> DataError:
+    return DataError(
+        "A text file was gone before its batch read it.",
+        detail=f"{split.data['path']}, {split.data['size']} bytes when the batch was planned.",
+        hint='Keep files until their batch is done; or give on_missing="skip" to go on without their lines.',
+    )
+
+
+def _check_readable(path: str) -> None:
+    """Check the directory, or the part of a glob above its first wildcard."""
+    directory = _above_wildcards(path)
+    if not os.path.exists(directory):
+        problem = "does not exist"
+    elif not os.path.isdir(directory):
+        problem = "is a file"
+    elif not os.access(directory, os.R_OK | os.X_OK):
+        problem = "may not be read by this user"
+    else:
+        return
+    raise ConfigurationError(
+        "The directory of a text file stream cannot be read.",
+        detail=f"{directory} {problem}.",
+        hint="Give a directory of this machine that exists, or a glob of directories or files in one.",
+    )
+
+
+def _above_wildcards(path: str) -> str:
+    while glob.has_magic(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(
+            f"{argument} has a value that it cannot have.",
+            detail=f"{argument}={shown(value)}.",
+            hint=f"Give one of {', '.join(map(repr, choices))}.",
+        )
