@@ -75,3 +75,19 @@ def test_a_program_of_a_document(code: str, tmp_path: Path) -> None:
 def test_the_links_of_a_document_lead_somewhere(document: Path) -> None:
     targets = LINK.findall(document.read_text())
     assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+FILE = re.compile(r"`((?:python/millstream|crates|tests|docs|examples|benchmarks)/[\w./-]*)`")
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *Path(REPOSITORY).glob("[A-Z]*.md")], ids=relative)
+def test_the_files_that_a_document_names_exist(document: Path) -> None:
+    named = FILE.findall(document.read_text())
+    assert [path for path in named if not Path(REPOSITORY, path).exists()] == []
+
+
+def test_the_map_shows_every_room() -> None:
+    text = Path(REPOSITORY, "ARCHITECTURE.md").read_text()
+    package = Path(REPOSITORY, "python", "millstream")
+    rooms = [path.name for path in package.iterdir() if (path / "__init__.py").exists()]
+    assert [room for room in rooms if f"`{room}/`" not in text] == []

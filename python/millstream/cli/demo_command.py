@@ -13,6 +13,7 @@ from millstream.cli.batch_figures import BatchFigures
 from millstream.cli.demo_view import DemoView
 from millstream.cli.exit_status import ExitStatus
 from millstream.cli.failure_report import failure_report
+from millstream.cli.log_on_stderr import show_log
 from millstream.cli.summary import summary
 from millstream.cli.terminal import terminal
 from millstream.cli.window_lines import WindowLines
@@ -69,6 +70,7 @@ class Demo:
             BrokenPipeError: nobody reads the output any more.
         """
         console = None if self.json else terminal()
+        show_log()
         with TextServerProcess(self.rate) as server, self._context() as ssc:
             self._put_together(ssc, server)
             ssc.start()

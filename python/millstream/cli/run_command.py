@@ -12,6 +12,7 @@ from pathlib import Path
 from millstream.cli.batch_figures import BatchFigures
 from millstream.cli.exit_status import ExitStatus
 from millstream.cli.failure_report import failure_report
+from millstream.cli.log_on_stderr import show_log
 from millstream.cli.summary import summary
 from millstream.context.streaming_context import StreamingContext
 from millstream.errors import ConfigurationError, LifecycleError
@@ -41,6 +42,7 @@ class ProgramRun:
             LifecycleError: it never started a stream.
         """
         StreamingContext.on_start(self._watch)
+        show_log()
         sys.argv = [str(self._app), *arguments]
         sys.path.insert(0, str(self._app.resolve().parent))
         with self._views:

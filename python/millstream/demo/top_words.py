@@ -49,13 +49,14 @@ def count_top_words(
         window: length of the window, seconds; a multiple of the batch interval.
         slide: distance between windows, seconds; a multiple of the batch interval.
         top: how many words are looked for.
-        on_words: gets how many words each batch holds, a list of one number.
+        on_words: gets how many words each batch holds, a list of one number or, for an empty batch, none.
         on_window: gets what each window holds, in order of batch time.
     """
-    words = ssc.socket_text_stream(host, port, name="lines").flat_map(str.split)
-    words.count().collect_to(on_words, name="words")
-    counts = words.map(lambda word: (word, 1)).reduce_by_key_and_window(
-        add, sub, window=window, slide=slide, name="counts"
+    lines = ssc.socket_text_stream(host, port, name="lines")
+    counts = (
+        lines.flat_map(str.split)
+        .map(lambda word: (word, 1))
+        .reduce_by_key_and_window(add, sub, window=window, slide=slide, name="counts")
     )
 
     def look(rdd: RDD[tuple[str, int]], batch: Batch) -> None:
@@ -65,3 +66,5 @@ def count_top_words(
         on_window(WindowWords(batch.time_ms, tuple(found), rdd.count()))
 
     counts.foreach_rdd(look, name="top-words")
+    # Why split again: one number a line is quicker to make than to keep all words of a batch for a second reader.
+    lines.map(lambda line: len(line.split())).reduce(add).collect_to(on_words, name="words")
