@@ -71,19 +71,19 @@ class LineRanges(ReplayableSource[str]):
         """
         import pyarrow as pa
 
-        from millstream import _core
+        from millstream._core import InvalidLineError, read_lines
 
         path, start, end = (split.data[name] for name in ("path", "start", "end"))
         try:
             _check_unchanged(split)
-            lines, _ = _core.read_lines(path, start, end, self.on_invalid)
+            lines, _ = read_lines(path, start, end, self.on_invalid)
         except OSError as error:
             raise SourceUnavailableError(
                 "A text file cannot be read.",
                 detail=f"{split.description}: {type(error).__name__}: {error}",
                 hint="It was there when text_file() listed it: put it back and run the action again.",
             ) from error
-        except _core.InvalidLineError as error:
+        except InvalidLineError as error:
             raise DataError(
                 "A line of a text file is not UTF-8.",
                 detail=f"{path}, the line that begins at byte {error.line_start}: {error}",

@@ -50,9 +50,9 @@ class Columns:
         import pyarrow.types as kinds
 
         if kinds.is_string(column.type) or kinds.is_large_string(column.type):
-            from millstream import _core
+            from millstream._core import rows_from_utf8
 
-            return _core.rows_from_utf8(column)
+            return rows_from_utf8(column)
         return list(column.to_pylist())
 
 

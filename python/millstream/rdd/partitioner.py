@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from millstream import _core
+from millstream._core import KEY_GROUPS, key_group, split_dict, split_pairs
 from millstream.errors import ArgumentTypeError, ConfigurationError, InternalError, shown
 from millstream.model.label import Label
 from millstream.rdd.failures import function_failed
@@ -60,15 +60,15 @@ class KeyGroups(Partitioner):
 
     def split_pairs(self, pairs: list[Pair]) -> list[list[Pair]]:
         """Split pairs by the key group of their key."""
-        return _core.split_pairs(pairs, self.partitions)
+        return split_pairs(pairs, self.partitions)
 
     def split_dict(self, combined: dict[Any, Any]) -> list[dict[Any, Any]]:
         """Split a dict by the key group of its keys."""
-        return _core.split_dict(combined, self.partitions)
+        return split_dict(combined, self.partitions)
 
     def partition_of(self, key: Any) -> int:
         """Give the partition of one key."""
-        return _core.key_group(key) * self.partitions // _core.KEY_GROUPS
+        return key_group(key) * self.partitions // KEY_GROUPS
 
     def __eq__(self, other: object) -> bool:
         return type(other) is KeyGroups and other.partitions == self.partitions
@@ -210,10 +210,10 @@ def partitions_checked(partitions: int | None, default: int, argument: str = "pa
         raise ArgumentTypeError(
             f"{argument} must be a whole number.", detail=f"{argument}={partitions!r}.", hint="Give an int above 0."
         )
-    if not 1 <= partitions <= _core.KEY_GROUPS:
+    if not 1 <= partitions <= KEY_GROUPS:
         raise ConfigurationError(
             f"{argument} is out of range.",
-            detail=f"{argument}={partitions}; keys fall into {_core.KEY_GROUPS} key groups.",
-            hint=f"Give a number from 1 to {_core.KEY_GROUPS}.",
+            detail=f"{argument}={partitions}; keys fall into {KEY_GROUPS} key groups.",
+            hint=f"Give a number from 1 to {KEY_GROUPS}.",
         )
     return partitions
