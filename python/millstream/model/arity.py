@@ -42,13 +42,12 @@ def required_positionals(f: Callable[..., Any]) -> int | None:
     if type(f) is FunctionType and not hasattr(f, "__wrapped__"):
         return max(0, f.__code__.co_argcount - len(f.__defaults__ or ()))
     signature = _signature(f, follow=False)
-    if signature is None:
-        return None
-    kinds = [parameter.kind for parameter in signature.parameters.values()]
-    if inspect.Parameter.VAR_POSITIONAL in kinds and hasattr(f, "__wrapped__"):
+    if hasattr(f, "__wrapped__") and (signature is None or _takes_any(signature)):
         # Why only then: a decorator's (*args) passes on what the wrapped function takes, but one that names its
         # parameters takes these, whatever functools.wraps copied.
-        signature = _signature(f, follow=True) or signature
+        signature = _signature(f, follow=True)
+    if signature is None:
+        return None
     return sum(
         parameter.default is inspect.Parameter.empty
         and parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -76,6 +75,10 @@ def refuse_coroutine(f: Callable[..., Any], operator: str) -> None:
                 detail=f"{_named(f)} is defined with async def.",
                 hint="Use map_async, which awaits it, or give a plain function.",
             )
+
+
+def _takes_any(signature: inspect.Signature) -> bool:
+    return any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in signature.parameters.values())
 
 
 def _signature(f: Callable[..., Any], *, follow: bool) -> inspect.Signature | None:

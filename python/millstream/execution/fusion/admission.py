@@ -16,6 +16,9 @@ FRAME_READERS = frozenset(
 )
 """Names whose calls see which function they are called from; whatever has such a name is taken for it."""
 
+_DEPTH_MAX = 50
+"""Levels of an expression; what walks it recurses, and must not come near Python's limit."""
+
 _REFUSED = (
     ast.Lambda,  # It could outlive the record and would see the loop's next one.
     ast.GeneratorExp,  # Likewise.
@@ -34,7 +37,16 @@ def may_be_inlined(expression: ast.expr) -> bool:
         >>> [may_be_inlined(ast.parse(text, mode="eval").body) for text in ("x + 1", "locals()", "(lambda: x)")]
         [True, False, False]
     """
-    return all(map(_admitted, ast.walk(expression)))
+    return _depth_within(expression, _DEPTH_MAX) and all(map(_admitted, ast.walk(expression)))
+
+
+def _depth_within(tree: ast.AST, limit: int) -> bool:
+    level: list[ast.AST] = [tree]
+    for _ in range(limit):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return True
+    return False
 
 
 def _admitted(node: ast.AST) -> bool:

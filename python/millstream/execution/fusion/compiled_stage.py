@@ -87,7 +87,12 @@ class CompiledStage:
             failure = failure_of(error, binding.loop, self._labels, binding.functions, batch)
             if failure is None:
                 raise
+        # Why here: within the except, the error would keep what came out of the loop as its context, and with it
+        # every variable of the loop; and without the del, this frame and the error would keep each other.
+        try:
             raise failure.error from failure.cause
+        finally:
+            del failure
 
     def _bound(self) -> _Binding:
         """Make the function that runs, of the user's functions as they are now."""

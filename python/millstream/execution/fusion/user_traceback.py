@@ -36,21 +36,18 @@ def user_traceback(
         place: what the loop did there.
         functions: the functions of the stage.
     """
-    loop_file = raised.tb_frame.f_code.co_filename
-    entries: list[TracebackType] = []
+    of_loop: list[TracebackType] = []
     entry: TracebackType | None = raised
-    while entry is not None:
-        entries.append(entry)
+    while entry is not None and entry.tb_frame.f_code.co_filename == raised.tb_frame.f_code.co_filename:
+        of_loop.append(entry)
         entry = entry.tb_next
-    shown: TracebackType | None = None
-    for entry in reversed(entries):
-        if entry.tb_frame.f_code.co_filename != loop_file:
-            shown = TracebackType(shown, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
-        elif place.user_line is not None and place.function is not None:
-            f = functions[place.function]
-            assert isinstance(f, FunctionType)
-            shown = _inlined_entry(entry, entry is raised, place, f, shown)
-    return shown
+    if place.user_line is None or place.function is None:
+        return entry
+    f = functions[place.function]
+    assert isinstance(f, FunctionType)  # Invariant: nothing else is inlined.
+    for inlined in reversed(of_loop):
+        entry = _inlined_entry(inlined, inlined is raised, place, f, entry)
+    return entry
 
 
 def nearest_line(f: Callable[..., Any] | None, site: str | None) -> TracebackType | None:
@@ -104,29 +101,27 @@ def _entry(
     name: str,
     qualname: str,
     spot: _Spot,
-    names: Mapping[str, Any] = MappingProxyType({}),
+    names: dict[str, Any] | None = None,
     variables: Mapping[str, Any] = MappingProxyType({}),
 ) -> TracebackType:
-    """Make a traceback entry that shows a spot of a file, by running code that claims to stand there."""
-    module = ast.parse(f"raise {_RAISED}")
+    """Make a traceback entry that shows a spot of a file, by failing in code that claims to stand there.
+
+    Why a generator: its frame refers to no caller once it failed, so that an error that is kept does not keep the
+    frames, and with them the records, of whatever was running when it was made.
+    """
+    given = {variable: value for variable, value in variables.items() if variable.isidentifier()}
+    module = ast.parse(f"def shown({', '.join(given)}):\n 1 / 0\n yield")
     for node in ast.walk(module):
-        if isinstance(node, ast.stmt | ast.expr):
+        if isinstance(node, ast.stmt | ast.expr | ast.arg):
             node.lineno, node.end_lineno = spot.line, spot.end_line
             node.col_offset, node.end_col_offset = spot.column, spot.end_column
-    code: CodeType = compile(module, file, "exec", dont_inherit=True).replace(co_name=name, co_qualname=qualname)
-    local = {**variables, _RAISED: _ShownError()}
+    compiled: CodeType = compile(module, file, "exec", dont_inherit=True)
+    code = next(constant for constant in compiled.co_consts if isinstance(constant, CodeType))
+    shown = FunctionType(code.replace(co_name=name, co_qualname=qualname), {} if names is None else names)
     try:
-        exec(code, names if isinstance(names, dict) and "__builtins__" in names else dict(names), local)
-    except _ShownError as shown:
-        traceback = shown.__traceback__
-    del local[_RAISED]
-    made = None if traceback is None else traceback.tb_next
+        next(shown(**given))
+    except ZeroDivisionError as error:
+        here = error.__traceback__
+    made = None if here is None else here.tb_next
     assert made is not None  # Invariant: the error came through two frames, this one and the one made.
     return made
-
-
-_RAISED = "__shown__"
-
-
-class _ShownError(Exception):
-    """Raised to make a frame."""
