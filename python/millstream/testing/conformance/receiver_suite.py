@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from millstream.environment.environment import Environment
 from millstream.ingest.receiver_feed import ReceiverFeed
+from millstream.ingest.session import SessionLimits
 from millstream.model.partition import rows_of
 from millstream.model.ports.block_feed import FeedEvent
 from millstream.model.ports.receiver import Receiver
@@ -22,12 +23,12 @@ WAIT_S = 60.0
 class Running:
     """A receiver that runs in a feed, as it does under the engine."""
 
-    def __init__(self, receiver: Receiver[Any], *, process: bool, max_records: int) -> None:
+    def __init__(self, receiver: Receiver[Any], *, process: bool, max_records: int, limits: SessionLimits) -> None:
         self.environment = Environment()
         self.events: queue.SimpleQueue[FeedEvent] = queue.SimpleQueue()
         self.errors: list[FeedEvent] = []
         self.feed: ReceiverFeed[Any] = ReceiverFeed(
-            receiver, self.environment, process=process, max_records=max_records
+            receiver, self.environment, process=process, max_records=max_records, limits=limits
         )
         self._batch_ms = int(self.environment.clock.wall_ms()) // INTERVAL_MS * INTERVAL_MS
         self.feed.start(interval_ms=INTERVAL_MS, zero_ms=self._batch_ms, notify=self.events.put)
@@ -73,9 +74,11 @@ class ReceiverSuite(ABC):
 
     Attributes:
         process: run the receiver in a process of its own; make a subclass for each of the two.
+        limits: how long `on_start` and the end may take.
     """
 
     process: ClassVar[bool] = False
+    limits: ClassVar[SessionLimits] = SessionLimits()
 
     @abstractmethod
     def make_receiver(self) -> Receiver[Any]:
@@ -96,7 +99,7 @@ class ReceiverSuite(ABC):
     @contextmanager
     def running(self, max_records: int = 100_000) -> Iterator[Running]:
         """Run the receiver for a while."""
-        running = Running(self.make_receiver(), process=self.process, max_records=max_records)
+        running = Running(self.make_receiver(), process=self.process, max_records=max_records, limits=self.limits)
         try:
             running.wait_for("started")
             yield running
