@@ -69,3 +69,64 @@ lock: | $(UV)  ## renew the locks of Python packages and crates
 	  grep -E '^uv==' requirements/dev.txt.new | cut -d' ' -f1 | lock - --no-annotate; } > requirements/uv.txt.new; \
 	mv requirements/dev.txt.new requirements/dev.txt; mv requirements/uv.txt.new requirements/uv.txt
 	@cargo update --quiet
+
+# Each step of the tests prints its name; the tests themselves come last.
+step = @echo "== $(1)"
+
+.PHONY: test
+test: setup lint types rust unit  ## set up, then linters, type checks and all tests
+
+.PHONY: lint
+lint: setup  ## style of Python, and the rule of imports
+	$(call step,ruff check)
+	@$(BIN)/ruff check --quiet .
+	$(call step,ruff format)
+	@$(BIN)/ruff format --quiet --check . || { echo "Remedy: .venv/bin/ruff format ."; exit 1; }
+	$(call step,import-linter)
+	@said=$$($(BIN)/lint-imports --no-cache 2>&1) || { echo "$$said"; exit 1; }
+
+.PHONY: types
+types: setup  ## mypy, Pyright, and the stub of the core against the core
+	$(call step,mypy --strict)
+	@$(BIN)/mypy python/millstream tests examples benchmarks
+	$(call step,pyright)
+	@$(BIN)/pyright
+	$(call step,stubtest of millstream._core)
+	@$(BIN)/stubtest millstream._core
+
+.PHONY: rust
+rust: setup  ## style, lints and tests of the core
+	$(call step,cargo fmt)
+	@cargo fmt --all --check
+	$(call step,cargo clippy)
+	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	$(call step,cargo test)
+	@cargo test --quiet --locked --package millstream-core
+
+.PHONY: unit
+unit: setup  ## the tests in Python; PYTEST_ARGS chooses among them
+	$(call step,pytest)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+BENCHMARKS ?= $(patsubst benchmarks/%.py,%,$(shell grep -l '__main__' benchmarks/*.py 2>/dev/null))
+
+.PHONY: bench
+bench: setup  ## measure; BENCHMARKS="one_record tick" chooses among them
+	@for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python -m benchmarks.$$benchmark; done
+
+.PHONY: demo
+demo: setup  ## the main job on live text, until Ctrl-C
+	@$(BIN)/millstream demo $(DEMO_ARGS)
+
+.PHONY: wheel
+wheel: setup  ## a release wheel into dist/
+	@$(BIN)/maturin build --release --locked --out dist
+
+.PHONY: clean
+clean:  ## remove the environment and everything that was built
+	rm -rf .venv .uv target dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -f python/millstream/_core*.so
+	find python tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Steps share the processors and the output; one after the other is as fast and can be read.
+.NOTPARALLEL:
