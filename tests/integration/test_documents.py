@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.integration.line_server import REPOSITORY, LineServer, Program
 
-DOCUMENTS = [Path(REPOSITORY, "README.md"), *sorted(Path(REPOSITORY, "docs").rglob("*.md"))]
+DOCUMENTS = sorted([*Path(REPOSITORY).glob("[A-Z]*.md"), *Path(REPOSITORY, "docs").rglob("*.md")])
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -71,7 +71,7 @@ def test_a_program_of_a_document(code: str, tmp_path: Path) -> None:
     assert status == 0, complaint
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, *Path(REPOSITORY).glob("[A-Z]*.md")], ids=relative)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
 def test_the_links_of_a_document_lead_somewhere(document: Path) -> None:
     targets = LINK.findall(document.read_text())
     assert [target for target in targets if not (document.parent / target).exists()] == []
@@ -80,7 +80,7 @@ def test_the_links_of_a_document_lead_somewhere(document: Path) -> None:
 FILE = re.compile(r"`((?:python/millstream|crates|tests|docs|examples|benchmarks)/[\w./-]*)`")
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, *Path(REPOSITORY).glob("[A-Z]*.md")], ids=relative)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
 def test_the_files_that_a_document_names_exist(document: Path) -> None:
     named = FILE.findall(document.read_text())
     assert [path for path in named if not Path(REPOSITORY, path).exists()] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,9 @@ class Demo:
         backend: where Python functions run, `threads` or `processes`.
         json: print a line of JSON for each window.
         svg: where to save the last view as a picture, or None.
+        figures: what the stream's listener heard.
+        windows: what the stream's outputs gave.
+        picture: the last view, drawn to be saved.
     """
 
     interval: float
@@ -60,6 +64,7 @@ class Demo:
     svg: Path | None
     figures: BatchFigures = field(default_factory=BatchFigures)
     windows: WindowLines = field(default_factory=WindowLines)
+    picture: Console | None = None
 
     def perform(self) -> ExitStatus:
         """Run until Ctrl-C or the end of the time, and sum up.
@@ -145,6 +150,7 @@ class Demo:
             self.figures.changed.wait(min(left_s, LOOK_S))
             self.figures.changed.clear()
             self._print_new(quiet=quiet)
+            self._draw()
             server.check()
         self._print_new(quiet=quiet)
 
@@ -153,16 +159,22 @@ class Demo:
             if not quiet:
                 print(line.json() if self.json else line.text(), flush=True)
 
-    def _save_picture(self) -> None:
-        if self.svg is None:
+    def _draw(self) -> None:
+        """Keep a picture of the view while the stream runs: the last batch, cut short by the end, has odd figures."""
+        if self.svg is None or self.windows.newest is None:
             return
         from io import StringIO
 
         from rich.console import Console
 
-        paper = Console(
+        self.picture = Console(
             record=True, file=StringIO(), force_terminal=True, width=PICTURE_WIDTH, height=24, color_system="truecolor"
         )
-        paper.print(self.view)
-        paper.save_svg(str(self.svg), title="millstream demo")
-        print(f"Saved {self.svg}.", file=sys.stderr)
+        self.picture.print(self.view)
+
+    def _save_picture(self) -> None:
+        if self.svg is not None and self.picture is not None:
+            picture = self.picture.export_svg(title="millstream demo")
+            # Why without: they are addresses of a font on the web; whoever looks has a font of the same width.
+            self.svg.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL), encoding="utf-8")
+            print(f"Saved {self.svg}.", file=sys.stderr)
