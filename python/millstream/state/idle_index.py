@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from millstream.state.delta import Delta
 from millstream.state.version import ABSENT, Version
 
 _CHUNK_KEYS = 1_024
@@ -40,45 +41,45 @@ class IdleIndex:
             before_ms: milliseconds; a key touched at this time or later is not due.
 
         Returns:
-            Keys that are held and were not due in an older version, in order of their last touch.
+            Keys that are held, in order of the batch that touched them last and of their first record in it.
         """
-        done_ms = version.expired_before_ms
-        later_touches = [set(v.touched) for v in (*older, version)] if self._has_due(older, done_ms, before_ms) else []
+        if not self._has_due(older, before_ms):
+            return []
+        later_touches = [set(v.touched) for v in (*older, version)]
+        stamps = self._touched_ms
         due: list[Any] = []
-        if later_touches:
-            stamps = self._touched_ms
-            for touched_ms, keys in self._chunks:
-                if touched_ms >= before_ms:
-                    break
-                if done_ms is None or touched_ms >= done_ms:
-                    current = (key for key in keys if stamps.get(key) == touched_ms)
-                    due.extend(key for key in current if not any(key in touches for touches in later_touches))
-            for index, earlier in enumerate(older):
-                if earlier.batch_ms < before_ms and (done_ms is None or earlier.batch_ms >= done_ms):
-                    later = later_touches[index + 1 :]
-                    keys = list(dict.fromkeys(earlier.touched))
-                    due.extend(key for key in keys if not any(key in touches for touches in later))
+        for touched_ms, keys in self._chunks:
+            if touched_ms >= before_ms:
+                break
+            current = (key for key in keys if stamps.get(key) == touched_ms)
+            due.extend(key for key in current if not any(key in touches for touches in later_touches))
+        for index, earlier in enumerate(older):
+            if earlier.batch_ms < before_ms:
+                later = later_touches[index + 1 :]
+                touched = dict.fromkeys(earlier.touched)
+                due.extend(key for key in touched if not any(key in touches for touches in later))
+        # What timed out in an older version in flight is listed again, but no longer held.
         return [key for key in due if version.peek(key) is not ABSENT]
 
-    def _has_due(self, older: Sequence[Version], done_ms: int | None, before_ms: int) -> bool:
+    def _has_due(self, older: Sequence[Version], before_ms: int) -> bool:
         stamps = [self._chunks[0][0]] if self._chunks else []
         stamps += [version.batch_ms for version in older]
         return any(touched_ms < before_ms for touched_ms in stamps)
 
-    def apply(self, batch_ms: int, touched: Iterable[Any], removed: Iterable[Any], held: Collection[Any]) -> None:
+    def apply(self, delta: Delta, held: Collection[Any]) -> None:
         """Take in a committed batch, which is later than all before it.
 
         Args:
-            batch_ms: batch time, milliseconds.
-            touched: the keys that the batch touched, in order; may hold a key twice, and keys no longer held.
-            removed: keys that were held before the batch and were removed in it.
+            delta: what the batch changed; `touched` may hold a key twice, and keys that are no longer held.
             held: the keys held after the batch.
         """
+        batch_ms, changed = delta.batch_ms, delta.changed
         stamps = self._touched_ms
         removed_count = 0
-        for key in removed:
+        for key in delta.removed:
             removed_count += stamps.pop(key, None) is not None
-        keys = list(filter(held.__contains__, dict.fromkeys(touched)))
+        # Most touched keys were changed, and the few of the batch are found sooner than among all held.
+        keys = [key for key in dict.fromkeys(delta.touched) if key in changed or key in held]
         stamps.update(dict.fromkeys(keys, batch_ms))
         for start in range(0, len(keys), _CHUNK_KEYS):
             self._chunks.append((batch_ms, keys[start : start + _CHUNK_KEYS]))
@@ -122,7 +123,7 @@ class IdleIndex:
         """Make an index of what `dump` gave."""
         index = cls()
         for touched_ms, keys in buckets:
-            index.apply(touched_ms, keys, (), frozenset(keys))
+            index.apply(Delta(touched_ms, {}, touched=tuple(keys)), frozenset(keys))
         return index
 
     def __len__(self) -> int:

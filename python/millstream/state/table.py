@@ -184,7 +184,7 @@ class StateTable:
         return self.versions[-1].count if self.versions else len(self._committed)
 
     def due(self, before_ms: int) -> list[Any]:
-        """List the keys last touched before a time, once: the next version starts where this one ended.
+        """List the keys held that were last touched before a time; the caller removes them all.
 
         Args:
             before_ms: milliseconds; a key touched at this time or later is not due.
@@ -220,7 +220,7 @@ class StateTable:
     def _take_in(self, delta: Delta) -> None:
         apply_changes(self._committed, delta.changed, delta.removed)
         if delta.expired_before_ms is not None:
-            self._idle.apply(delta.batch_ms, delta.touched, delta.removed, self._committed)
+            self._idle.apply(delta, self._committed)
             self._idle.expire(delta.expired_before_ms)
             self._expired_before_ms = delta.expired_before_ms
         self._hidden_count = delta.hidden_count

@@ -68,6 +68,9 @@ troubles = st.builds(
     renews=st.booleans(),
 )
 
+plans = st.lists(troubles, min_size=1, max_size=4)
+"""The trouble of each batch, over and over."""
+
 
 class Attempts:
     """One table that a step works on; `faults` are the functions of the step that can fail."""
@@ -83,7 +86,7 @@ class Attempts:
         """Run every batch with its trouble, and give what the attempt that counted returned for each."""
         outputs = []
         for index, batch_input in enumerate(inputs):
-            trouble = plan[index % len(plan)] if plan else Trouble()
+            trouble = plan[index % len(plan)]
             now_ms = (index + 1) * BATCH_MS
             for calls in trouble.failures:
                 self._fail(batch_input, now_ms, calls)

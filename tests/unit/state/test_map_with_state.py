@@ -7,7 +7,7 @@ import cloudpickle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.state.attempts import BATCH_MS, LABEL, Attempts, Faulty, Trouble, troubles
+from tests.unit.state.attempts import BATCH_MS, LABEL, Attempts, Faulty, Trouble, plans
 
 from millstream.errors import ArgumentTypeError, LifecycleError, ShippingError, UserCodeError
 from millstream.model.batch import Batch
@@ -16,8 +16,8 @@ from millstream.state.snapshots import StateSnapshots
 from millstream.state.state import State
 from millstream.state.table import StateTable
 
-records = st.tuples(st.sampled_from(["a", "b", "c", "d", ("e", 1)]), st.integers(0, 99))
-batches = st.lists(st.lists(records, max_size=8), max_size=8)
+records = st.tuples(st.sampled_from(["a", "b", ("c", 1)]), st.integers(0, 99))
+batches = st.lists(st.lists(records, max_size=6), min_size=2, max_size=8)
 
 
 class PlainState:
@@ -105,7 +105,7 @@ class _WithSnapshots(MapWithState):
 @settings(max_examples=150, deadline=None)
 @given(
     inputs=batches,
-    plan=st.lists(troubles, max_size=8),
+    plan=plans,
     timeout_batches=st.one_of(st.none(), st.integers(0, 4)),
     initial=st.lists(st.tuples(st.sampled_from("abz"), st.just(([0], "initial"))), max_size=3),
 )
@@ -182,6 +182,14 @@ class TestTimeout:
         assert run(step, table, 6_000) == []
         assert run(step, table, 7_000) == [("a", "timeout", 7, True)]
 
+    def test_removed_keys_are_forgotten(self, table: StateTable) -> None:
+        step = MapWithState(lambda k, v, s: s.update(v) if v else v is None or s.remove(), LABEL, 10_000)
+        for number in range(1, 30):
+            run(step, table, number * 1_000, *[((number, key), 1) for key in range(10)])
+            run(step, table, number * 1_000 + 500, *[((number, key), 0) for key in range(5)])
+            table.commit(number * 1_000 + 500)
+        assert table.snapshot().values.keys() == table._idle._touched_ms.keys()
+
     def test_outdated_entries_do_not_outgrow_the_keys(self, table: StateTable) -> None:
         step = MapWithState(count, LABEL, 10**9)
         for number in range(1, 400):
@@ -189,6 +197,7 @@ class TestTimeout:
             table.commit(number * 1_000)
             assert len(table._idle) <= 4 * len(table) + 5_000
         snapshot = table.snapshot()
+        assert snapshot.values.keys() == table._idle._touched_ms.keys()
         assert sorted(map(str, (key for _, keys in snapshot.idle for key in keys))) == sorted(map(str, snapshot.values))
         assert [row[0] for row in run(step, table, 10**10)] == [key for _, keys in snapshot.idle for key in keys]
 
@@ -261,8 +270,8 @@ class TestState:
 def test_a_removed_key_that_comes_again_is_the_last(table: StateTable) -> None:
     step = MapWithState(lambda k, v, s: s.update(v) if v else s.remove(), LABEL)
     run(step, table, 1_000, ("a", 1), ("b", 1))
-    run(step, table, 2_000, ("a", 0), ("a", 2))
-    assert list(table.items()) == [("b", 1), ("a", 2)]
+    run(step, table, 2_000, ("a", 0), ("new", 1), ("a", 2))
+    assert list(table.items()) == [("b", 1), ("new", 1), ("a", 2)]
 
 
 def test_a_record_that_became_state_is_not_changed_by_the_next(table: StateTable) -> None:
