@@ -27,7 +27,7 @@ class SnapshotSlices:
     Example:
         >>> table = StateTable("counts", 0)
         >>> table.begin(1_000); table.set("a", 1); table.commit(1_000)
-        >>> joined(SnapshotSlices(table).take(0)).values
+        >>> joined(SnapshotSlices(table).take(1_000)).values
         {'a': 1}
     """
 

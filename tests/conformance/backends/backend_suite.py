@@ -174,7 +174,7 @@ class LineageTests(BackendSuite):
         return scheduler.run(lineage, Collect())
 
     def test_held_rows(self, scheduler: Scheduler) -> None:
-        given = [[1, "two", None], [], [(3.0, b"4")], range(2), (5, 6), {"k": 7}.items()]
+        given: list[Any] = [[1, "two", None], [], [(3.0, b"4")], range(2), (5, 6), {"k": 7}.items()]
         assert self.collect(scheduler, Held(given)) == [
             [1, "two", None],
             [],
@@ -193,7 +193,10 @@ class LineageTests(BackendSuite):
     def test_columns_become_rows_where_asked(self, scheduler: Scheduler) -> None:
         lines = Columns(pa.table({"value": ["a b", "c"]}), scalar=True)
         table = Columns(pa.table({"x": [1, 2], "y": ["p", None]}), scalar=False)
-        assert self.collect(scheduler, Held([lines, table])) == [["a b", "c"], [{"x": 1, "y": "p"}, {"x": 2, "y": None}]]
+        assert self.collect(scheduler, Held([lines, table])) == [
+            ["a b", "c"],
+            [{"x": 1, "y": "p"}, {"x": 2, "y": None}],
+        ]
         words = Narrow(Held([lines]), FlatMap(str.split, at("flat_map")))
         assert self.collect(scheduler, words) == [["a", "b", "c"]]
         assert scheduler.run(Held([lines, table]), Count()) == [2, 2]
@@ -345,8 +348,12 @@ class EndTests(BackendSuite):
 
     def test_results_of_any_type(self, scheduler: Scheduler) -> None:
         results: list[Any] = [None, 1, "text", b"bytes", {1, 2}, (1, [2]), {"k": {"l": 3.5}}, 10**30, "long" * 10_000]
-        for result in results:
-            assert scheduler.run(Held([[0]]), Apply(lambda rows, result=result: result)) == [result]
+
+        def given(number: int) -> Callable[[list[Any]], Any]:
+            return lambda rows: results[number]
+
+        for number, result in enumerate(results):
+            assert scheduler.run(Held([[0]]), Apply(given(number))) == [result]
 
 
 class KeptTests(BackendSuite):
@@ -453,7 +460,11 @@ class StateTests(BackendSuite):
         program = StatefulProgram(backend, UpdateStateByKey(appended, at("update_state_by_key")))
         program.batch(1_000, [("a", 1), ("b", 2)])
         for attempt in range(3):
-            assert program.begin(2_000, [("a", 3), ("c", 4)], attempt=attempt) == [("a", [1, 3]), ("b", [2]), ("c", [4])]
+            assert program.begin(2_000, [("a", 3), ("c", 4)], attempt=attempt) == [
+                ("a", [1, 3]),
+                ("b", [2]),
+                ("c", [4]),
+            ]
             backend.roll_back_state(2_000)
         assert program.batch(3_000, []) == [("a", [1]), ("b", [2])]
 
@@ -556,7 +567,8 @@ class FunctionTests(BackendSuite):
             scheduler.run(lineage, Collect())
 
     def test_accumulators(self, scheduler: Scheduler) -> None:
-        total, words = Accumulator(0), Accumulator([], lambda a, b: a + b)
+        total: Accumulator[int] = Accumulator(0)
+        words: Accumulator[list[str]] = Accumulator([], lambda a, b: a + b)
 
         def counted(x: int) -> int:
             total.add(x)

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -59,7 +59,13 @@ def fatal(marks: Path, deaths: int = 1) -> Callable[[], None]:
 
 
 class LossSuite(BackendSuite):
-    """Executors are killed in the middle of their work."""
+    """Executors are killed in the middle of their work.
+
+    Attributes:
+        executors: how many the backend has.
+    """
+
+    executors: ClassVar[int]
 
     @pytest.fixture
     def marks(self, tmp_path: Path) -> Path:
@@ -183,7 +189,7 @@ class LossSuite(BackendSuite):
         program.batch(1_000, [(key, 1) for key in KEYS])
         program.begin(2_000, [(key, 5) for key in KEYS])
         self.kill_all(backend, marks)
-        Scheduler(backend).run(Held([[0]] * 4), Count())
+        Scheduler(backend).run(Held([[0]] * self.executors), Count())
         backend.roll_back_state(2_000)
         assert program.batch(2_000, []) == [(key, 1) for key in KEYS]
 
@@ -249,8 +255,8 @@ class LossSuite(BackendSuite):
         assert marked(marks) == 1
 
     def kill_all(self, backend: Backend, marks: Path) -> None:
-        """Kill every executor of up to four, outside any batch."""
-        for number in range(4):
+        """Kill every executor, outside any batch."""
+        for number in range(self.executors):
             one = marks.with_name(f"{marks.name}-{marks.stat().st_size if marks.exists() else 0}-{number}")
             die = fatal(one)
 

@@ -7,6 +7,8 @@ from tests.conformance.backends.loss_suite import LIMIT, LossSuite
 
 
 class TestProcessesBackend(FullBackendSuite, LossSuite):
+    executors = 2
+
     @classmethod
     def make_backend(cls) -> Backend:
-        return ProcessesBackend(2, worker_restarts=LIMIT)
+        return ProcessesBackend(cls.executors, worker_restarts=LIMIT)
