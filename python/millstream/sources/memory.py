@@ -23,8 +23,8 @@ class MemoryStream(BlockFeed, Generic[T]):
         name: of the input, for errors and events.
         max_records: records that may wait, >= 1.
         on_full: while there is no room, because batches are slower than the pushing: `block` makes a push wait,
-            `raise` makes it raise InputFullError. Do not push into a full stream that blocks from a function that
-            the stream itself runs: nobody would make room.
+            `raise` makes it raise InputFullError. Do not push into a stream that blocks from a function that the
+            stream itself runs, or from the thread that moves a manual clock: when it is full nobody makes room.
         full_timeout_s: with `block`, how long a push waits before it raises; None: for ever.
         rate_per_s: limit of records a second, or None; over it a push waits or raises in the same way.
 

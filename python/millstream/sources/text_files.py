@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import glob
 import gzip
 import logging
 import os
+import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from millstream.environment.clock import Clock, SystemClock
 from millstream.errors import ConfigurationError, DataError, SourceUnavailableError, UserCodeError, shown
 from millstream.model.partition import Columns, Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
+from millstream.sources.directory_listing import DirectoryListing
 from millstream.sources.socket_text import OnInvalid
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class TextFileSource(ReplayableSource[str]):
         on_missing: what happens when a file is gone before its batch reads it: `fail` stops the stream, `skip` goes
             on without its lines, with a warning.
         on_invalid: what happens to a line that is not UTF-8: `replace` (by U+FFFD), `skip` or `fail`.
+        clock: the clock that the file system stamps files with; None: the machine's.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -81,6 +84,7 @@ class TextFileSource(ReplayableSource[str]):
         filter: Callable[[str], bool] | None = None,
         on_missing: OnMissing = "fail",
         on_invalid: OnInvalid = "replace",
+        clock: Clock | None = None,
     ) -> None:
         _check_choice("on_missing", on_missing, get_args(OnMissing))
         _check_choice("on_invalid", on_invalid, get_args(OnInvalid))
@@ -90,12 +94,13 @@ class TextFileSource(ReplayableSource[str]):
         self._filter = filter
         self._on_missing = on_missing
         self._on_invalid: OnInvalid = on_invalid
+        self._listing = DirectoryListing(self.path, clock if clock is not None else SystemClock())
         self._first: dict[str, int] = {}
-        self._devices: dict[str, int] = {}
+        self._quiet: tuple[int, Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Why without these: executors only read, and what is remembered may be long.
-        return {**self.__dict__, "_filter": None, "_first": {}, "_devices": {}}
+        return {**self.__dict__, "_filter": None, "_first": {}, "_quiet": None}
 
     def open(self, position: Any) -> None:
         """Check the directory, and note what is there at the very first start.
@@ -103,32 +108,41 @@ class TextFileSource(ReplayableSource[str]):
         Raises:
             ConfigurationError: the directory is missing, is a file, or may not be read.
         """
-        _check_readable(self.path)
+        self._listing.check()
         if position is None and self._new_files_only:
-            self._first = {entry.path: 0 for entry in self._listed() if _not_empty(entry)}
+            self._first = {entry.path: 0 for entry in self._listing.entries() if _looked_at(entry) is not None}
 
     def plan(self, batch_ms: int, after: Any, limit: int | None) -> Plan:
         """Take the files that no batch has taken.
 
         The position is the files that were taken and are still listed, each with the batch that took it (0: it was
-        there at the very first start).
+        there at the very first start). A directory that has been quiet for some seconds is not listed again.
 
         Raises:
             SourceUnavailableError: the directory is gone, may not be read any more, or is another disk's now.
+            UserCodeError: the filter raised.
         """
         taken: dict[str, int] = self._first if after is None else after
+        stamp = self._listing.stamp()
+        if stamp is not None and self._quiet is not None and stamp == self._quiet[0] and taken is self._quiet[1]:
+            return Plan([], taken, 0)
         still: list[str] = []
         found: list[_File] = []
-        for entry in self._listed():
+        all_taken = True
+        for entry in self._listing.entries():
             if entry.path in taken:
                 still.append(entry.path)
-            elif self._is_meant(entry.path):
-                found.extend(_looked_at(entry))
+                continue
+            all_taken = False
+            if self._is_meant(entry.path) and (file := _looked_at(entry)) is not None:
+                found.append(file)
         found.sort()
         batch = found if limit is None else found[:limit]
         position = taken
         if batch or len(still) < len(taken):
             position = {**{path: taken[path] for path in still}, **{file.path: batch_ms for file in batch}}
+        # Why not while a file waits that was left out: it may be taken later without a change of the directory.
+        self._quiet = (stamp, position) if stamp is not None and all_taken else None
         return Plan([_split(file) for file in batch], position, len(found) - len(batch))
 
     def read(self, split: Split) -> Partition[str]:
@@ -197,59 +211,16 @@ class TextFileSource(ReplayableSource[str]):
                 hint="The cause below shows the line.",
             ) from error
 
-    def _listed(self) -> Iterator[os.DirEntry[str]]:
-        """Give the entries that count, in no order."""
-        try:
-            self._check_device(_above_wildcards(self.path))
-            for directory, wanted in self._directories():
-                self._check_device(directory)
-                with os.scandir(directory) as entries:
-                    for entry in entries:
-                        if entry.name[0] not in "._" and (wanted is None or entry.path in wanted) and entry.is_file():
-                            yield entry
-        except OSError as error:
-            raise SourceUnavailableError(
-                "A directory of text files cannot be listed.",
-                detail=f"{error.filename or self.path}: {error.strerror or error}.",
-                hint="Bring the directory back, or give this user the right to read it; it is tried again.",
-            ) from error
 
-    def _directories(self) -> Iterator[tuple[str, set[str] | None]]:
-        """Give each directory, with the files of it that are meant, or None for all."""
-        if not glob.has_magic(self.path):
-            yield self.path, None
-            return
-        files: dict[str, set[str]] = {}
-        for match in sorted(glob.glob(self.path)):
-            if os.path.isdir(match):
-                yield match, None
-            else:
-                files.setdefault(os.path.dirname(match), set()).add(match)
-        yield from files.items()
-
-    def _check_device(self, directory: str) -> None:
-        """Refuse the empty directory that stays when a disk is unmounted: every file would come back as new."""
-        device = os.stat(directory).st_dev
-        if self._devices.setdefault(directory, device) != device:
-            raise SourceUnavailableError(
-                "A directory of text files is on another disk than before.",
-                detail=f"{directory}: device {device}, before {self._devices[directory]}.",
-                hint="Mount the disk again; or start the program anew, if the change was meant.",
-            )
-
-
-def _looked_at(entry: os.DirEntry[str]) -> Iterator[_File]:
-    """Give the file unless it is gone or still empty."""
+def _looked_at(entry: os.DirEntry[str]) -> _File | None:
+    """Give the file unless it is gone, still empty, or no file."""
     try:
         status = entry.stat()
     except FileNotFoundError:
-        return
-    if status.st_size:
-        yield _File(status.st_mtime_ns, entry.path, status.st_size)
-
-
-def _not_empty(entry: os.DirEntry[str]) -> bool:
-    return any(True for _ in _looked_at(entry))
+        return None
+    if status.st_size == 0 or not stat.S_ISREG(status.st_mode):
+        return None
+    return _File(status.st_mtime_ns, entry.path, status.st_size)
 
 
 def _split(file: _File) -> Split:
@@ -276,30 +247,6 @@ def _gone(split: Split) -> DataError:
         detail=f"{split.data['path']}, {split.data['size']} bytes when the batch was planned.",
         hint='Keep files until their batch is done; or give on_missing="skip" to go on without their lines.',
     )
-
-
-def _check_readable(path: str) -> None:
-    """Check the directory, or the part of a glob above its first wildcard."""
-    directory = _above_wildcards(path)
-    if not os.path.exists(directory):
-        problem = "does not exist"
-    elif not os.path.isdir(directory):
-        problem = "is a file"
-    elif not os.access(directory, os.R_OK | os.X_OK):
-        problem = "may not be read by this user"
-    else:
-        return
-    raise ConfigurationError(
-        "The directory of a text file stream cannot be read.",
-        detail=f"{directory} {problem}.",
-        hint="Give a directory of this machine that exists, or a glob of directories or files in one.",
-    )
-
-
-def _above_wildcards(path: str) -> str:
-    while glob.has_magic(path):
-        path = os.path.dirname(path)
-    return path
 
 
 def _check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:

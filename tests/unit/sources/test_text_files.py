@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from millstream.environment.clock import ManualClock
 from millstream.errors import ConfigurationError, DataError, SourceUnavailableError, UserCodeError
 from millstream.model.partition import Columns
 from millstream.model.ports.replayable_source import Plan
@@ -289,7 +290,7 @@ def test_the_empty_directory_under_an_unmounted_disk_is_refused(
     source = opened(tmp_path)
     (tmp_path / "a").write_text("one\n")
     position = source.plan(T1, None, None).position
-    source._devices[str(tmp_path)] += 1
+    source._listing._devices[str(tmp_path)] += 1
     with pytest.raises(SourceUnavailableError, match="another disk"):
         source.plan(T1 + 1, position, None)
 
@@ -300,6 +301,75 @@ def test_executors_get_it_without_filter_and_memory(tmp_path: Path) -> None:
     copy: TextFileSource = pickle.loads(pickle.dumps(source))
     assert len(pickle.dumps(source)) < 1_000
     assert copy.path == source.path
+
+
+def settled(path: Path) -> ManualClock:
+    """Give a clock that stands where the directory's last change is long over."""
+    return ManualClock(path.stat().st_ctime + 60.0)
+
+
+def count_listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    listed: list[str] = []
+    scandir = os.scandir
+
+    def counted(path: str) -> Any:
+        listed.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    return listed
+
+
+def test_a_quiet_directory_is_not_listed_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = settled(tmp_path)
+    source = opened(tmp_path, clock=clock)
+    (tmp_path / "a").write_text("one\n")
+    plan = source.plan(T1, None, None)
+    assert names(plan) == ["a"]
+    listed = count_listings(monkeypatch)
+    for batch in range(100):
+        again = source.plan(T1 + 1 + batch, plan.position, None)
+        assert (again.splits, again.remaining) == ([], 0)
+        assert again.position is plan.position
+    assert len(listed) == 1
+    (tmp_path / "b").write_text("two\n")
+    assert names(source.plan(T1 + 200, plan.position, None)) == ["b"]
+
+
+def test_a_directory_that_changed_a_moment_ago_is_listed_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = opened(tmp_path, clock=ManualClock(tmp_path.stat().st_ctime + 1.0))
+    (tmp_path / "a").write_text("one\n")
+    position = source.plan(T1, None, None).position
+    listed = count_listings(monkeypatch)
+    for batch in range(5):
+        source.plan(T1 + 1 + batch, position, None)
+    assert len(listed) == 5
+
+
+def test_a_quiet_directory_is_listed_now_and_then_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = settled(tmp_path)
+    source = opened(tmp_path, clock=clock)
+    position = source.plan(T1, None, None).position
+    listed = count_listings(monkeypatch)
+    for batch in range(100):
+        source.plan(T1 + 1 + batch, position, None)
+        clock.advance(1.0)
+    assert 9 <= len(listed) <= 20
+
+
+@pytest.mark.parametrize("content", ["", "x\n"])
+def test_a_file_that_waits_to_be_taken_keeps_its_directory_from_being_quiet(tmp_path: Path, content: str) -> None:
+    wanted = [False]
+    source = opened(tmp_path, clock=settled(tmp_path), filter=lambda path: bool(content == "" or wanted[0]))
+    (tmp_path / "a").write_text(content)
+    position = source.plan(T1, None, None).position
+    position = source.plan(T1 + 1, position, None).position
+    with (tmp_path / "a").open("a") as file:
+        file.write("y\n")
+    wanted[0] = True
+    assert names(source.plan(T1 + 2, position, None)) == ["a"]
 
 
 @pytest.mark.parametrize("options", [{"on_missing": "wait"}, {"on_invalid": "drop"}])
