@@ -15,6 +15,9 @@ from millstream.execution.fusion.user_traceback import nearest_line, user_traceb
 from millstream.model.batch import Batch
 from millstream.model.label import Label
 
+_TEXT_MAX = 1_000
+"""Characters of the user's own error that ours repeats; the cause has all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -171,6 +174,8 @@ def _said(error: Exception) -> str:
         text = str(error)
     except Exception:
         text = "<its __str__ raised>"
+    if len(text) > _TEXT_MAX:
+        text = text[: _TEXT_MAX - 1] + "…"
     return f"{type(error).__name__}: {text}" if text else f"{type(error).__name__}."
 
 

@@ -9,12 +9,14 @@ import linecache
 import operator
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import CodeType
 from typing import Any, TypeAlias
 
 from millstream.execution.fusion.quiet import without_warnings
 
-FunctionNode: TypeAlias = ast.Lambda | ast.FunctionDef
+_Point: TypeAlias = tuple[int, int]
+"""A line from 1 and a byte column from 0."""
 
 _FUTURE_FLAGS = functools.reduce(
     operator.or_,
@@ -24,8 +26,17 @@ _FUTURE_FLAGS = functools.reduce(
 _SOURCES_KEPT = 8
 
 
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A function that does nothing but return an expression, with the span of all that it contains."""
+
+    start: _Point
+    end: _Point
+    expression: ast.expr
+
+
 class ModuleSource:
-    """The functions of one file by their first line, as syntax and as freshly compiled code.
+    """The functions of one file that do nothing but return an expression, as syntax and as freshly compiled code.
 
     Args:
         text: the whole text of the file, or of the notebook cell.
@@ -37,36 +48,32 @@ class ModuleSource:
     """
 
     def __init__(self, text: str, filename: str, flags: int) -> None:
-        self._nodes: dict[int, list[FunctionNode]] = defaultdict(list)
+        self._bodies: dict[tuple[str, int], list[_Body]] = defaultdict(list)
         self._codes: dict[tuple[str, int], list[CodeType]] = defaultdict(list)
         with without_warnings():  # The user has seen the warnings of this text when it was imported.
             module, tree = _compiled(text, filename, flags)
         for node in ast.walk(tree):
-            if isinstance(node, ast.Lambda | ast.FunctionDef):
-                self._nodes[_first_line(node)].append(node)
+            if isinstance(node, ast.FunctionDef | ast.Lambda) and (body := _body(node)) is not None:
+                name = node.name if isinstance(node, ast.FunctionDef) else "<lambda>"
+                self._bodies[name, node.lineno].append(body)
         for code in _codes_within(module):
-            self._codes[code.co_name, code.co_firstlineno].append(code)
+            if (code.co_name, code.co_firstlineno) in self._bodies:
+                self._codes[code.co_name, code.co_firstlineno].append(code)
 
-    def node_of(self, code: CodeType) -> FunctionNode | None:
-        """Find the syntax that one running code object was made of, or None where that is not proven.
+    def returned_by(self, code: CodeType) -> ast.expr | None:
+        """Find the expression that one running code object returns, or None where that is not proven.
 
         It is proven when this text compiles to an equal code object (instructions, constants, names, positions),
         and the positions of its instructions lie within exactly this function.
         """
-        fresh = self._codes.get((code.co_name, code.co_firstlineno), [])
-        if not any(same_code(code, candidate) for candidate in fresh):
-            return None
+        key = code.co_name, code.co_firstlineno
         span = _span(code)
-        if span is None:
+        if span is None or not any(same_code(code, fresh) for fresh in self._codes.get(key, [])):
             return None
-        around = [
-            node
-            for node in self._nodes.get(code.co_firstlineno, [])
-            if _name_of(node) == code.co_name and _contains(node, span)
-        ]
+        around = [body for body in self._bodies[key] if body.start <= span[0] and span[1] <= body.end]
         # Of nested lambdas the innermost around all instructions: the code of an outer one holds the instruction
         # that makes the inner one, which spans the word `lambda` and so does not lie within the inner one's body.
-        return max(around, key=lambda node: _body_span(node)[0], default=None)
+        return max(around, key=lambda body: body.start).expression if around else None
 
 
 @functools.lru_cache(maxsize=_SOURCES_KEPT)
@@ -143,11 +150,8 @@ def _codes_within(code: CodeType) -> Iterator[CodeType]:
                 waiting.append(constant)
 
 
-_Point: TypeAlias = tuple[int, int]
-
-
 def _span(code: CodeType) -> tuple[_Point, _Point] | None:
-    """The text from the first to the last instruction, (line, byte column) each."""
+    """Where the text of the first instruction begins, and that of the last one ends."""
     points = [
         ((line, column), (end_line, end_column))
         for line, end_line, column, end_column in code.co_positions()
@@ -157,20 +161,20 @@ def _span(code: CodeType) -> tuple[_Point, _Point] | None:
     return (min(start for start, _ in real), max(end for _, end in real)) if real else None
 
 
-def _first_line(node: FunctionNode) -> int:
-    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
-    return decorators[0].lineno if decorators else node.lineno
-
-
-def _name_of(node: FunctionNode) -> str:
-    return node.name if isinstance(node, ast.FunctionDef) else "<lambda>"
-
-
-def _body_span(node: FunctionNode) -> tuple[_Point, _Point]:
-    first, last = (node.body, node.body) if isinstance(node, ast.Lambda) else (node.body[0], node.body[-1])
-    return (first.lineno, first.col_offset), (last.end_lineno or 0, last.end_col_offset or 0)
-
-
-def _contains(node: FunctionNode, span: tuple[_Point, _Point]) -> bool:
-    start, end = _body_span(node)
-    return start <= span[0] and span[1] <= end
+def _body(node: ast.FunctionDef | ast.Lambda) -> _Body | None:
+    match node:
+        case ast.Lambda(body=expression):
+            first: ast.stmt | ast.expr = expression
+        case ast.FunctionDef(body=[ast.Return(value=ast.expr() as expression)], decorator_list=[]):
+            first = node.body[0]
+        case ast.FunctionDef(
+            body=[ast.Expr(value=ast.Constant(value=str())) as first, ast.Return(value=ast.expr() as expression)],
+            decorator_list=[],
+        ):
+            pass
+        case _:
+            return None
+    if getattr(node, "type_params", None):  # Python >= 3.12; what makes the function stands in a scope of its own.
+        return None
+    end = expression.end_lineno or 0, expression.end_col_offset or 0
+    return _Body((first.lineno, first.col_offset), end, expression)

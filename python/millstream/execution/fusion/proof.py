@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 
 from millstream.execution.fusion.admission import may_be_inlined
-from millstream.execution.fusion.module_source import FunctionNode, module_source
+from millstream.execution.fusion.module_source import module_source
 from millstream.execution.fusion.scoped import Scoped
 
 _PROOFS_KEPT = 1024
@@ -52,7 +52,7 @@ def prove(f: FunctionType) -> Proof | None:
     """Give the proven body of a function, or None where there is no proof or it must not be inlined.
 
     The source is read through `linecache`, compiled again and compared with the code of the function, see
-    `ModuleSource.node_of`. A file that was changed since gives None unless this function stayed what it was.
+    `ModuleSource.returned_by`. A file that was changed since gives None unless this function stayed what it was.
 
     Args:
         f: a plain function.
@@ -75,8 +75,7 @@ def _proven(f: FunctionType) -> Proof | None:
     if code.co_flags & _NOT_INLINED or code.co_kwonlyargcount or "__class__" in code.co_freevars:
         return None
     source = module_source(code, f.__globals__)
-    node = source.node_of(code) if source is not None else None
-    expression = _returned(node) if node is not None else None
+    expression = source.returned_by(code) if source is not None else None
     if expression is None or not may_be_inlined(expression):
         return None
     parameters = code.co_varnames[: code.co_argcount]
@@ -90,19 +89,6 @@ def _proven(f: FunctionType) -> Proof | None:
         identifiers=frozenset(part.id for part in ast.walk(expression) if isinstance(part, ast.Name)),
         indexed=frozenset(parameters) - uses.whole,
     )
-
-
-def _returned(node: FunctionNode) -> ast.expr | None:
-    if isinstance(node, ast.Lambda):
-        return node.body
-    match node.body:
-        case [ast.Return(value=value)]:
-            body = value
-        case [ast.Expr(value=ast.Constant(value=str())), ast.Return(value=value)]:
-            body = value
-        case _:
-            return None
-    return None if node.decorator_list or getattr(node, "type_params", None) else body
 
 
 class _Uses(Scoped):
