@@ -186,7 +186,10 @@ class Driver:
     def _after_receivers(self) -> None:
         """Make what the receivers left the last batch."""
         self._receivers.all_ended = False
-        last_ms = self._next_due_ms
+        # Why not simply the next due time: a batch that ran meanwhile may have made it a time of the past, and what
+        # came in since belongs to a later one.
+        intervals = max(0, math.ceil((self._clock.wall_ms() - self._next_due_ms) / self._program.interval_ms))
+        last_ms = self._next_due_ms + intervals * self._program.interval_ms
         self._store_blocks(last_ms)
         self._handle(self._receivers.ended_fact())
         self._handle(BatchDue(last_ms))
