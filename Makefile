@@ -34,6 +34,9 @@ tools:
 	need() { echo "make: missing $$1."; echo "  Remedy: $$2"; missing=1; }; \
 	[ -n "$(PYTHON)" ] || need "Python >= 3.11" "install it (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python) or name one: make PYTHON=/path/to/python3.11"; \
 	command -v cargo >/dev/null 2>&1 || need "cargo, the Rust toolchain (>= 1.88)" "install it with rustup (https://rustup.rs) or your system's packages, and put it on PATH"; \
+	rust=$$(rustc --version 2>/dev/null || true); [ -z "$$rust" ] || [ -z "$(PYTHON)" ] || $(PYTHON) -c \
+		'import re, sys; sys.exit(tuple(map(int, re.findall(r"\d+", sys.argv[1])[:2])) < (1, 88))' "$$rust" \
+		|| need "a newer Rust toolchain (>= 1.88, this is $$rust)" "rustup update, or install it with rustup (https://rustup.rs)"; \
 	command -v cc >/dev/null 2>&1 || need "cc, a C compiler" "Debian, Ubuntu: apt install build-essential; macOS: xcode-select --install"; \
 	exit $$missing
 

@@ -8,6 +8,10 @@ use crate::error::{Error, Result};
 /// The shortest wait that is asked for, seconds: a shorter one may be lost in the rounding of a late `now_s`.
 const WAIT_MIN_S: f64 = 1e-6;
 
+/// How much time's worth of tokens is waited for where any number will do, seconds: a wake-up for each single token
+/// would cost more than the records.
+const SLICE_S: f64 = 1e-3;
+
 /// The account itself; time comes in as seconds on any line that never goes back.
 ///
 /// Tokens grow with time up to a burst. A request is granted once the balance covers it, or covers a full burst
@@ -60,13 +64,14 @@ impl Account {
         Err(((needed - self.tokens) / rate).max(WAIT_MIN_S))
     }
 
-    /// Take what is there, whole tokens and at most `n`, or give the seconds until there is one.
+    /// Take what is there, whole tokens and at most `n`, or give the seconds until there are some.
     fn try_acquire_some(&mut self, n: usize, now_s: f64) -> std::result::Result<usize, f64> {
         if self.rate_per_s.is_none() {
             return Ok(n);
         }
         self.fill(now_s);
-        let granted = n.min((self.tokens + 1e-9).max(1.0) as usize);
+        let worth_waking = (self.rate_per_s.unwrap_or(0.0) * SLICE_S).clamp(1.0, self.burst());
+        let granted = n.min(self.tokens.max(worth_waking) as usize);
         self.try_acquire(granted as f64, now_s).map(|()| granted)
     }
 }
@@ -148,7 +153,7 @@ impl TokenBucket {
         .is_some()
     }
 
-    /// Wait for one token and take all that are there, at most `n`; none when the bucket is closed.
+    /// Wait for some tokens and take all that are there, at most `n`; none when the bucket is closed.
     pub fn acquire_some(&self, n: usize) -> Option<usize> {
         self.wait(None, |account, now_s| account.try_acquire_some(n, now_s))
     }
