@@ -68,6 +68,7 @@ class StreamingContext(SourceMethods):
         >>> ssc.start()
         >>> clock.advance(1.0)
         >>> ssc.stop()
+        True
         >>> seen
         [[4]]
     """

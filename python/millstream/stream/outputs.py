@@ -72,6 +72,7 @@ class OutputMethods(StreamCore[T_co]):
             >>> ssc = ms.StreamingContext(1.0, environment=ms.Environment(clock))
             >>> ssc.queue_stream([[1, 2], [3]]).collect_to(seen)
             >>> ssc.start(); clock.advance(2.0); ssc.stop()
+            True
             >>> seen
             [[1, 2], [3]]
         """
