@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from millstream.execution.fusion import compile_stage
@@ -78,9 +79,4 @@ def _first(data: PartitionData, limit: int | None) -> Rows:
         return rows if type(rows) is list else list(rows)
     if isinstance(data, Columns):
         return Columns(data.table.slice(0, limit), scalar=data.scalar).rows()
-    first = []
-    for row in data:
-        if len(first) >= limit:
-            break
-        first.append(row)
-    return first
+    return list(islice(data, limit))

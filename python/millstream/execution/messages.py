@@ -1,21 +1,33 @@
 """What driver and worker say to each other.
 
-The first part of a message on the wire is one of these, pickled; the parts after it are named by the fields
-that count them. Only processes of one program speak to each other, and they run the same release.
+A message is pickled as a number for its kind and its fields; large runs of bytes in it become parts of their own.
+Only processes of one program speak to each other, and they run the same release.
 """
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from millstream.encoding.rows import Frame
-from millstream.model.accumulator import Addition
+from millstream.encoding.rows import OUT_OF_BAND_BYTES_MIN, Frame
+from millstream.execution.packed import PackedForm
+from millstream.execution.task_form import TaskForm
 from millstream.state.rows import StateRows
+
+FramesForm: TypeAlias = Sequence[Any]
+"""Frames on their way: wrapped by the sender, so that they are not copied; bytes for the receiver."""
+
+COMMIT: Final = "commit"
+ROLL_BACK: Final = "roll_back"
+DROP: Final = "drop"
+
+BEFORE_TASKS: Final = -1
+"""No task was at fault: what they need could not be made in the worker."""
 
 
 class Hello(NamedTuple):
-    """Driver: who you are and what your world looks like. The first message.
+    """Driver: what your world looks like. The first message.
 
     Attributes:
         path: the driver's `sys.path`.
@@ -50,69 +62,68 @@ class LoadState(NamedTuple):
 class RunTasks(NamedTuple):
     """Driver: run the tasks of a stage, in order, and stop at the first that fails.
 
-    Parts: the pickled tasks, each with the number under which its result is held or None; frames of broadcast
-    values; frames of shipments; buffers of the tasks.
-
     Attributes:
-        batch: batch time in ms, attempt and inputs, or None in a batch program.
+        tasks: the tasks.
+        batch: batch time in ms, attempt, and records and description by input; None in a batch program.
         path: the driver's `sys.path` where it has changed, or None.
-        shipments: for each the numbers of its objects and how many frames it has.
-        forgotten_objects: numbers that will not be named again.
-        forgotten_data: likewise.
+        shipments: numbers of the objects and frames of each shipment that the worker has not got.
+        ended_objects: numbers that will not be named again.
+        ended_data: likewise.
         state: what became of batches since the last message: `COMMIT` or `ROLL_BACK` and the batch time, ms; or
             `DROP` and 0, when all state is to be forgotten.
         snapshot_of: operator and partition of a table that the driver wants a snapshot of, or None.
-        broadcasts: for each new value its number and how many frames it has.
-        forgotten_broadcasts: numbers whose values will not be asked for again.
+        broadcasts: number and frames of each value that the worker has not got.
+        ended_broadcasts: numbers whose values will not be asked for again.
     """
 
-    batch: tuple[int, int, Mapping[str, Any]] | None
+    tasks: Sequence[TaskForm]
+    batch: BatchForm | None
     path: list[str] | None
-    shipments: Sequence[tuple[Sequence[int], int]]
-    forgotten_objects: Sequence[int]
-    forgotten_data: Sequence[int]
+    shipments: Sequence[tuple[Sequence[int], FramesForm]]
+    ended_objects: Sequence[int]
+    ended_data: Sequence[int]
     state: Sequence[tuple[str, int]]
     snapshot_of: tuple[str, int] | None
-    broadcasts: Sequence[tuple[int, int]]
-    forgotten_broadcasts: Sequence[int]
+    broadcasts: Sequence[tuple[int, FramesForm]]
+    ended_broadcasts: Sequence[int]
 
 
-COMMIT: Final = "commit"
-ROLL_BACK: Final = "roll_back"
-DROP: Final = "drop"
+BatchForm: TypeAlias = tuple[int, int, Mapping[str, tuple[int | None, str]]]
 
 
 class Done(NamedTuple):
     """Worker: the tasks gave results.
 
-    Parts: the pickled results; what the batch changed in the tables that the tasks touched, as operator, partition
-    and delta; slices of a snapshot, an empty one behind the last; then the buffers of all that.
-
     Attributes:
+        results: for each task the atom that it gave or the form of what it gave; for a map task the forms of its
+            pieces; a `View` where the rows stay with the worker.
         printed_bytes: how much was printed so far to stdout and to stderr.
-        additions: what the tasks added to accumulators.
+        additions: what the tasks added to accumulators, packed, or None.
+        deltas: what the batch changed in the tables that the tasks touched: operator, partition, delta.
+        slices: parts of the snapshot that was asked for, an empty one behind the last.
     """
 
+    results: Sequence[Any]
     printed_bytes: tuple[int, int]
-    additions: Sequence[Addition]
+    additions: bytes | None
+    deltas: Sequence[tuple[str, int, bytes]]
+    slices: Sequence[bytes]
 
 
 class Failed(NamedTuple):
-    """Worker: a task failed; those after it were not run. Parts: the error.
+    """Worker: a task failed; those after it were not run.
 
     Attributes:
-        printed_bytes: as in `Done`.
+        error: the error, packed.
         task: which one of the message, from 0, or `BEFORE_TASKS`.
-        additions: what the tasks before it added to accumulators.
+        printed_bytes: as in `Done`.
+        additions: what the tasks before it added.
     """
 
-    printed_bytes: tuple[int, int]
+    error: bytes
     task: int
-    additions: Sequence[Addition]
-
-
-BEFORE_TASKS: Final = -1
-"""No task was at fault: what they need could not be made in the worker."""
+    printed_bytes: tuple[int, int]
+    additions: bytes | None
 
 
 class View(NamedTuple):
@@ -138,16 +149,43 @@ class SendData(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Worker: the data that was asked for. Parts: its frames.
+    """Worker: the data that was asked for."""
 
-    Attributes:
-        pairs: the frames hold a dict whose pairs are the records.
-        records: how many records.
-    """
-
-    pairs: bool
-    records: int
+    form: PackedForm
 
 
 class End(NamedTuple):
     """Driver: end, after what the program wants done at exit."""
+
+
+Message: TypeAlias = Hello | Ready | LoadState | RunTasks | Done | Failed | SendData | Data | End
+
+_KINDS: Final[tuple[type[Any], ...]] = Message.__args__
+_CODES: Final = {kind: code for code, kind in enumerate(_KINDS)}
+
+
+def encode(message: Message) -> list[Frame]:
+    """Make the parts of a message.
+
+    Example:
+        >>> decode(encode(SendData(7)))
+        SendData(number=7)
+    """
+    buffers: list[Frame] = []
+
+    def stays_in_pickle(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < OUT_OF_BAND_BYTES_MIN:
+            return True
+        buffers.append(raw)
+        return False
+
+    form = (_CODES[type(message)], *message)
+    return [pickle.dumps(form, pickle.HIGHEST_PROTOCOL, buffer_callback=stays_in_pickle), *buffers]
+
+
+def decode(parts: Sequence[Frame]) -> Message:
+    """Make a message of its parts; large runs of bytes in it share their memory."""
+    code, *fields = pickle.loads(parts[0], buffers=parts[1:])
+    message: Message = _KINDS[code](*fields)
+    return message

@@ -22,6 +22,9 @@ _AS_THEY_ARE = frozenset({list, tuple, dict, range, Columns})
 Fetched: TypeAlias = tuple[Sequence[Frame], bool]
 """Frames, and whether they hold pairs as a dict."""
 
+PackedForm: TypeAlias = tuple[Any, ...]
+"""Records, pairs, number, and the frames."""
+
 
 class Packed:
     """Partition data, or a piece of a shuffle, as bytes.
@@ -123,15 +126,16 @@ class Packed:
     def __iter__(self) -> Iterator[Any]:
         return iter(rows_of(self.unpack()))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        frames = self.frames
-        return _rebuilt, (self.records, self.pairs, self.number, *map(pickle.PickleBuffer, frames))
+    def form(self) -> PackedForm:
+        """Give the data as it is sent; the bytes are not copied."""
+        return (self.records, self.pairs, self.number, *map(pickle.PickleBuffer, self.frames))
 
-
-def _rebuilt(records: int, pairs: bool, number: int | None, *frames: Frame) -> Packed:
-    packed = Packed(frames, records, pairs=pairs)
-    packed.number = number
-    return packed
+    @classmethod
+    def of_form(cls, form: PackedForm) -> Packed:
+        """Make the data of what was received."""
+        packed = cls(form[3:], form[0], pairs=form[1])
+        packed.number = form[2]
+        return packed
 
 
 def _frames(data: Any) -> Sequence[Frame]:

@@ -9,11 +9,13 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from millstream.encoding.rows import unpack
 from millstream.environment.clock import SystemClock
 from millstream.errors import BackendUnavailableError, ConfigurationError, LifecycleError
 from millstream.execution.backend import Backend
 from millstream.execution.data_numbers import DataNumbers
 from millstream.execution.launcher import Launcher
+from millstream.execution.messages import BatchForm
 from millstream.execution.packed import Fetched, Packed
 from millstream.execution.shipments import Shipments
 from millstream.execution.stage_run import StageRun
@@ -92,12 +94,11 @@ class ProcessesBackend(Backend):
             if not tasks:
                 return []
             self._begin_stage()
-            fields = None if batch is None else (batch.time_ms, batch.attempt, batch.inputs)
-            stage = StageRun(self._links, tasks, fields, self._worker_restarts)
+            stage = StageRun(self._links, tasks, _form_of(batch), self._worker_restarts)
             answers = stage.run(order_first=bool(self._numbers.only_with_workers()))
             for answer in answers:
-                if answer.additions:
-                    apply_accumulators(answer.additions)
+                if answer.additions is not None:
+                    apply_accumulators(unpack(answer.additions))
             return stage.results()
 
     def _check_open(self) -> None:
@@ -181,6 +182,13 @@ class ProcessesBackend(Backend):
                 link.place.kill()
         with self._lock:
             self._finalizer()
+
+
+def _form_of(batch: Batch | None) -> BatchForm | None:
+    if batch is None:
+        return None
+    inputs = {name: (given.records, given.description) for name, given in batch.inputs.items()}
+    return batch.time_ms, batch.attempt, inputs
 
 
 def _end(places: Sequence[WorkerPlace], launcher: Launcher) -> None:

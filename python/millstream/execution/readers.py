@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from millstream.errors import InternalError
 from millstream.model.partition import Columns, PartitionData, rows_of
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class StepReader(Reader):
 
     def read(self, executor: Executor) -> PartitionData:
         """Run the step on the table of this operator and partition."""
-        inputs = [[rows_of(executor.rows(pipeline)) for pipeline in part] for part in self.inputs]
+        if executor.batch is None:
+            raise InternalError("A state step was run outside of a batch.", detail=f"Operator {self.operator_id}.")
+        inputs = [[executor.rows(pipeline) for pipeline in part] for part in self.inputs]
         table = executor.state.table(self.operator_id, self.index)
         return self.step.run(table, inputs, executor.batch)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from millstream.errors import BackendUnavailableError
+from millstream.execution.messages import BatchForm
 from millstream.execution.task import Task
 from millstream.execution.wire import WireClosedError
-from millstream.execution.worker_link import Answer, BatchFields, Order, WorkerLink
+from millstream.execution.worker_link import Answer, Order, WorkerLink
 from millstream.execution.worker_place import Death
 
 _TASKS_SHOWN = 5
@@ -27,7 +28,7 @@ class StageRun:
     """
 
     def __init__(
-        self, links: Sequence[WorkerLink], tasks: Sequence[Task], batch: BatchFields, restarts_max: int
+        self, links: Sequence[WorkerLink], tasks: Sequence[Task], batch: BatchForm | None, restarts_max: int
     ) -> None:
         self._tasks = tasks
         self._batch = batch

@@ -7,7 +7,6 @@ import gc
 import importlib
 import io
 import os
-import pickle
 import signal
 import socket
 import sys
@@ -15,8 +14,8 @@ import types
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from millstream.encoding.rows import Frame, unpack, unpack_frames
-from millstream.errors import InternalError
+from millstream.encoding.rows import pack, unpack, unpack_frames
+from millstream.errors import InternalError, ShippingError
 from millstream.execution.executor import Executor
 from millstream.execution.messages import (
     BEFORE_TASKS,
@@ -28,20 +27,23 @@ from millstream.execution.messages import (
     Failed,
     Hello,
     LoadState,
+    Message,
     Ready,
     RunTasks,
     SendData,
     View,
+    decode,
+    encode,
 )
 from millstream.execution.packed import ATOMS, Packed
 from millstream.execution.progress import Progress
 from millstream.execution.readers import StepReader
 from millstream.execution.remote_error import pack_error
 from millstream.execution.snapshot_slices import SnapshotSlices, joined
-from millstream.execution.task_pickle import TaskUnpickler, pickled
+from millstream.execution.task_form import FormReader
 from millstream.execution.wire import Wire, WireClosedError
 from millstream.model.accumulator import drain_accumulators
-from millstream.model.batch import Batch
+from millstream.model.batch import Batch, BatchInput
 from millstream.model.broadcast import drop_broadcast, install_broadcast
 from millstream.state.delta import Delta
 from millstream.state.rows import StateRows
@@ -80,11 +82,10 @@ class Worker:
             while self._slices is not None and not wire.has_message():
                 if not self._slices.advance():
                     break
-            parts = wire.receive()
-            message = pickle.loads(parts[0])
+            message = decode(wire.receive())
             match message:
                 case RunTasks():
-                    self._run_tasks(message, parts)
+                    self._run_tasks(message)
                 case SendData():
                     self._send_data(message.number)
                 case LoadState():
@@ -112,56 +113,69 @@ class Worker:
         gc.freeze()
         self._send(Ready())
 
-    def _send(self, message: Any, frames: Sequence[Frame] = ()) -> None:
-        self._wire.send([pickle.dumps(message, pickle.HIGHEST_PROTOCOL), *frames])
+    def _send(self, message: Message) -> None:
+        self._wire.send(encode(message))
 
     def _printed_bytes(self) -> tuple[int, int]:
-        for stream in (sys.stdout, sys.stderr):
-            # Why suppressed: a user's function may have put anything there, or closed it.
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-        return self._printed[0].written_bytes, self._printed[1].written_bytes
+        stdout, stderr = self._printed
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError, AttributeError):
+            pass  # A user's function may have put anything there, or closed it.
+        return stdout.written_bytes, stderr.written_bytes
 
-    def _run_tasks(self, message: RunTasks, parts: Sequence[memoryview]) -> None:
+    def _run_tasks(self, message: RunTasks) -> None:
         results: list[Any] = []
         deltas: list[tuple[str, int, bytes]] = []
+        progress = self._progress
         step = BEFORE_TASKS
         try:
-            for step, (task, number) in enumerate(self._prepared(message, parts)):
-                self._progress.task = step
-                results.append(self._result(task, number))
-                self._note_delta(task, deltas)
+            self._catch_up(message)
+            reader = FormReader(self._objects, self._data)
+            for step, form in enumerate(message.tasks):
+                progress.task = step
+                task = reader.task(form)
+                results.append(self._result(task, form[-1]))
+                if type(task.pipeline.reader) is StepReader:
+                    self._note_delta(task.pipeline.reader, deltas)
             slices = self._more_slices(message.snapshot_of, sum(len(delta) for _, _, delta in deltas))
+            additions = _packed_additions()
         except Exception as error:
-            failed = Failed(self._printed_bytes(), step, drain_accumulators())
-            self._progress.task = None
-            self._send(failed, [pack_error(error)])
+            progress.task = None
+            self._send(self._failed(error, step))
             return
         # Not reached, and the number of the task left for the driver to read, when a function ends the process.
-        self._progress.task = None
-        self._send(Done(self._printed_bytes(), drain_accumulators()), pickled((results, deltas, slices)))
+        progress.task = None
+        self._send(Done(results, self._printed_bytes(), additions, deltas, slices))
 
-    def _prepared(self, message: RunTasks, parts: Sequence[memoryview]) -> list[tuple[Task, int | None]]:
-        """Bring everything up to date that the tasks rely on, and give them with the numbers of their results."""
+    def _failed(self, error: Exception, step: int) -> Failed:
+        try:
+            additions = _packed_additions()
+        except ShippingError:  # Why dropped: the stage fails already, and the next one meets the same error.
+            additions = None
+        return Failed(pack_error(error), step, self._printed_bytes(), additions)
+
+    def _catch_up(self, message: RunTasks) -> None:
+        """Bring everything up to date that the tasks rely on."""
         if message.path is not None:
             _take_path(message.path)
-        for number in message.forgotten_data:
+        for number in message.ended_data:
             self._data.pop(number, None)
-        for number in message.forgotten_objects:
+        for number in message.ended_objects:
             self._objects.pop(number, None)
-        for number in message.forgotten_broadcasts:
+        for number in message.ended_broadcasts:
             drop_broadcast(number)
         self._change_state(message.state)
-        at = 2
-        for number, count in message.broadcasts:
-            install_broadcast(number, unpack_frames(parts[at : at + count]))
-            at += count
-        for numbers, count in message.shipments:
-            self._objects.update(zip(numbers, unpack_frames(parts[at : at + count]), strict=True))
-            at += count
-        self._batch = None if message.batch is None else Batch(*message.batch)
-        tasks: list[tuple[Task, int | None]] = TaskUnpickler(parts[1], parts[at:], self._objects, self._data).load()
-        return tasks
+        for number, frames in message.broadcasts:
+            install_broadcast(number, unpack_frames(frames))
+        for numbers, frames in message.shipments:
+            self._objects.update(zip(numbers, unpack_frames(frames), strict=True))
+        if message.batch is None:
+            self._batch = None
+        else:
+            time_ms, attempt, inputs = message.batch
+            self._batch = Batch(time_ms, attempt, {name: BatchInput(*given) for name, given in inputs.items()})
 
     def _change_state(self, changes: Sequence[tuple[str, int]]) -> None:
         state = self._executor.state
@@ -186,19 +200,18 @@ class Worker:
     def _result(self, task: Task, number: int | None) -> Any:
         result = self._executor.run(task, self._batch)
         if task.exchange is not None:
-            return [Packed.of(piece) for piece in result]
+            return [Packed.of(piece).form() for piece in result]
         if task.end is not None:
-            return result if type(result) in ATOMS else Packed.of_result(result)
+            return result if type(result) in ATOMS else Packed.of_result(result).form()
         if number is not None:
             self._data[number] = result
             reader = task.pipeline.reader
             if isinstance(result, StateRows) and isinstance(reader, StepReader):
                 return View(len(result), reader.operator_id, reader.index, type(result))
-        return Packed.of(result)
+        return Packed.of(result).form()
 
-    def _note_delta(self, task: Task, deltas: list[tuple[str, int, bytes]]) -> None:
-        reader = task.pipeline.reader
-        if isinstance(reader, StepReader) and not isinstance(reader.step, StateSnapshots):
+    def _note_delta(self, reader: StepReader, deltas: list[tuple[str, int, bytes]]) -> None:
+        if not isinstance(reader.step, StateSnapshots):
             assert self._batch is not None
             table = self._executor.state.table(reader.operator_id, reader.index)
             deltas.append((reader.operator_id, reader.index, table.delta(self._batch.time_ms).pack()))
@@ -224,9 +237,9 @@ class Worker:
                 data = self._data[number] = data.materialised()
             packed = Packed.of(data)
         except Exception as error:
-            self._send(Failed(self._printed_bytes(), BEFORE_TASKS, []), [pack_error(error)])
+            self._send(Failed(pack_error(error), BEFORE_TASKS, self._printed_bytes(), None))
             return
-        self._send(Data(packed.pairs, packed.records), packed.frames)
+        self._send(Data(packed.form()))
 
     def _load_state(self, message: LoadState) -> None:
         state = self._executor.state
@@ -239,6 +252,11 @@ class Worker:
             )
         for number, operator, partition, kind in message.views:
             self._data[number] = state.table(operator, partition).viewed(kind)
+
+
+def _packed_additions() -> bytes | None:
+    additions = drain_accumulators()
+    return pack(additions) if additions else None
 
 
 class CountedFile(io.FileIO):

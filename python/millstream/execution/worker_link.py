@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from millstream.encoding.rows import Frame, pack_frames
 from millstream.errors import BackendUnavailableError
@@ -17,6 +16,7 @@ from millstream.execution.messages import (
     COMMIT,
     DROP,
     ROLL_BACK,
+    BatchForm,
     Data,
     Done,
     Failed,
@@ -25,24 +25,20 @@ from millstream.execution.messages import (
     SendData,
     View,
 )
-from millstream.execution.packed import Fetched, Packed
+from millstream.execution.packed import Fetched, Packed, PackedForm
 from millstream.execution.readers import StepReader
 from millstream.execution.remote_error import unpack_error
 from millstream.execution.replicas import Replicas
 from millstream.execution.shipments import Shipment, Shipments
 from millstream.execution.task import Task
-from millstream.execution.task_pickle import Names, TaskPickler
+from millstream.execution.task_form import FormWriter, Names
 from millstream.execution.wire import WireClosedError
 from millstream.execution.worker_place import WorkerPlace
-from millstream.model.accumulator import Addition
-from millstream.model.broadcast import BroadcastCopies, broadcasts_pickled
+from millstream.model.broadcast import BroadcastCopies
 from millstream.state.rows import StateRows
 
 HELD_BYTES_MAX = 256 * 1024 * 1024
 """Packed size of the data that a worker holds for later reads; unpacked it takes a few times as much."""
-
-BatchFields: TypeAlias = tuple[int, int, Mapping[str, Any]] | None
-"""Batch time in ms, attempt and inputs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +48,6 @@ class Order:
     Attributes:
         tasks: the tasks.
         message: what is said to the worker.
-        frames: the parts behind the message.
         result_numbers: for each task the number under which the worker holds its result, or None.
         sending: data that the worker holds once it has run the tasks: packed size by number.
         shipments: what the worker has once it has read the message.
@@ -60,7 +55,6 @@ class Order:
 
     tasks: Sequence[Task]
     message: RunTasks
-    frames: Sequence[Frame]
     result_numbers: Sequence[int | None]
     sending: Mapping[int, int]
     shipments: Sequence[Shipment]
@@ -72,13 +66,13 @@ class Answer:
 
     Attributes:
         results: one for each task, in order; none when a task failed.
-        additions: what the tasks added to accumulators.
+        additions: what the tasks added to accumulators, packed, or None.
         error: what a task raised, or None.
         failed_task: which one of the order raised it.
     """
 
     results: Sequence[Any]
-    additions: Sequence[Addition]
+    additions: bytes | None
     error: Exception | None = None
     failed_task: int = 0
 
@@ -164,8 +158,8 @@ class WorkerLink(Names):
         self._using[number] = None
         return number
 
-    def data_number(self, packed: Packed) -> int | None:
-        """Give the number under which the worker holds data, or None to send the data.
+    def data_form(self, packed: Packed) -> PackedForm | int:
+        """Give the form of data, or the number under which the worker holds it.
 
         What is sent for the second time is likely to be read again: the worker is told to hold it.
         """
@@ -180,9 +174,9 @@ class WorkerLink(Names):
         packed.sent = True
         if number is not None:
             self._sending[number] = packed.lasting().size_bytes
-        return None
+        return packed.form()
 
-    def order(self, tasks: Sequence[Task], batch: BatchFields) -> Order:
+    def order(self, tasks: Sequence[Task], batch: BatchForm | None) -> Order:
         """Put tasks for this worker into a message.
 
         Raises:
@@ -198,36 +192,29 @@ class WorkerLink(Names):
             self.withdraw()
             raise
 
-    def _order(self, tasks: Sequence[Task], batch: BatchFields) -> Order:
+    def _order(self, tasks: Sequence[Task], batch: BatchForm | None) -> Order:
         result_numbers = [self._numbers.new() if _is_kept(task) else None for task in tasks]
-        file = io.BytesIO()
-        buffers: list[Frame] = []
-        with broadcasts_pickled() as broadcasts:
-            TaskPickler(file, self, buffers).dump(list(zip(tasks, result_numbers, strict=True)))
+        writer = FormWriter(self)
+        forms = [writer.task(task, number) for task, number in zip(tasks, result_numbers, strict=True)]
         self._shipments.gather()
         used = self._shipments.holding(self._using)
-        broadcasts.update(*(shipment.broadcasts for shipment in used))
-        values = [(number, pack_frames(value)) for number, value in self._copies.to_install(broadcasts)]
+        broadcasts = set[int]().union(*(shipment.broadcasts for shipment in used))
+        values = [(number, _wrapped(pack_frames(value))) for number, value in self._copies.to_install(broadcasts)]
         missing = [shipment for shipment in used if shipment.numbers[0] not in self._known]
         self._evict()
         message = RunTasks(
+            forms,
             batch,
             self._new_path(),
-            [(shipment.numbers, len(shipment.frames)) for shipment in missing],
+            [(shipment.numbers, _wrapped(shipment.frames)) for shipment in missing],
             self._ended_objects,
             self._ended_data,
             self._state_changes,
             self.replicas.snapshot_wanted(),
-            [(number, len(frames)) for number, frames in values],
+            values,
             self._copies.to_drop(),
         )
-        frames: list[Frame] = [file.getvalue()]
-        for _, value in values:
-            frames.extend(value)
-        for shipment in missing:
-            frames.extend(shipment.frames)
-        frames.extend(buffers)
-        return Order(tasks, message, frames, result_numbers, self._sending, missing)
+        return Order(tasks, message, result_numbers, self._sending, missing)
 
     def withdraw(self) -> None:
         """Take back what was noted for an order that was not sent."""
@@ -260,7 +247,7 @@ class WorkerLink(Names):
         message = order.message
         if message.batch is not None and any(type(task.pipeline.reader) is StepReader for task in order.tasks):
             self._touched.add(message.batch[0])
-        self.place.tell(message, order.frames)
+        self.place.tell(message)
         for shipment in order.shipments:
             self._known.update(shipment.numbers)
         self._state_changes = []
@@ -273,37 +260,41 @@ class WorkerLink(Names):
         Raises:
             WireClosedError: the worker is gone.
         """
-        message, parts = self.place.hear()
-        self.place.wait_printed(message.printed_bytes)
+        message = self.place.hear()
         if isinstance(message, Failed):
-            return self._failed(order, message, parts)
+            return self._failed(order, message)
         assert isinstance(message, Done)
-        results, deltas, slices = pickle.loads(parts[0], buffers=parts[1:])
-        if deltas:
+        self.place.wait_printed(message.printed_bytes)
+        if message.deltas:
             assert order.message.batch is not None
-            self.replicas.take_deltas(order.message.batch[0], deltas)
-        self.replicas.take_slices(slices)
+            self.replicas.take_deltas(order.message.batch[0], message.deltas)
+        if message.slices:
+            self.replicas.take_slices(message.slices)
         for number, size_bytes in order.sending.items():
             self._hold(number, size_bytes)
+        each = zip(order.tasks, order.result_numbers, message.results, strict=True)
         try:
-            given = [self._result(*each) for each in zip(order.tasks, order.result_numbers, results, strict=True)]
+            results = [self._result(task, number, result) for task, number, result in each]
         except Exception as error:  # Why caught: the others are still under way; the stage raises it at its end.
             return Answer([], message.additions, error)
-        return Answer(given, message.additions)
+        return Answer(results, message.additions)
 
     def _result(self, task: Task, number: int | None, result: Any) -> Any:
+        if task.exchange is not None:
+            return [Packed.of_form(form) for form in result]
         if number is None:
-            return result.unpack() if type(result) is Packed else result
+            return Packed.of_form(result).unpack() if type(result) is tuple else result
         if isinstance(result, View):
             packed = Packed(None, result.records, fetch=lambda: self._fetch(self, number))
             self._views[number] = result
         else:
-            packed = result
+            packed = Packed.of_form(result)
         self._numbers.give(packed, number)
         self._hold(number, packed.size_bytes)
         return packed
 
-    def _failed(self, order: Order, message: Failed, parts: Sequence[memoryview]) -> Answer:
+    def _failed(self, order: Order, message: Failed) -> Answer:
+        self.place.wait_printed(message.printed_bytes)
         # Some of it may be there and some not: all of it is named anew the next time.
         self._ended_data.extend(order.sending)
         self._ended_data.extend(number for number in order.result_numbers if number is not None)
@@ -312,7 +303,7 @@ class WorkerLink(Names):
                 self._known.difference_update(shipment.numbers)
             self._copies = BroadcastCopies()
         self.replicas.give_up_snapshot()
-        return Answer([], message.additions, unpack_error(parts[0]), max(message.task, 0))
+        return Answer([], message.additions, unpack_error(message.error), max(message.task, 0))
 
     def fetch(self, number: int) -> Fetched:
         """Get the bytes of data that only the worker has; no order may be under way.
@@ -329,13 +320,14 @@ class WorkerLink(Names):
                 hint="Run the batch again, or persist what is read later.",
             )
         self.place.tell(SendData(number))
-        message, parts = self.place.hear()
+        message = self.place.hear()
         if isinstance(message, Failed):
-            raise unpack_error(parts[0])
+            raise unpack_error(message.error)
         assert isinstance(message, Data)
+        packed = Packed.of_form(message.form)
         self._views.pop(number, None)
-        self._hold(number, sum(map(len, parts)))
-        return parts, message.pairs
+        self._hold(number, packed.size_bytes)
+        return packed.frames, packed.pairs
 
     def begin(self, batch_ms: int) -> None:
         """Note that a batch begins, perhaps anew."""
@@ -376,6 +368,10 @@ class WorkerLink(Names):
         if size_bytes is not None:
             self._held_bytes -= size_bytes
             self._ended_data.append(number)
+
+
+def _wrapped(frames: Iterable[Frame]) -> list[pickle.PickleBuffer]:
+    return [pickle.PickleBuffer(frame) for frame in frames]
 
 
 def _is_kept(task: Task) -> bool:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
 import sys
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
 
-from millstream.encoding.rows import Frame
 from millstream.errors import BackendUnavailableError
 from millstream.execution.launcher import Launcher, WorkerProcess
-from millstream.execution.messages import End, Hello
+from millstream.execution.messages import End, Hello, Message, decode, encode
 from millstream.execution.wire import Wire, WireClosedError
 
 _LAST_WORDS_TIMEOUT_S = 1.0
@@ -131,22 +127,21 @@ class WorkerPlace:
             [name for name in _HEAVY_MODULES if name in sys.modules],
         )
 
-    def tell(self, message: Any, frames: Sequence[Frame] = ()) -> None:
+    def tell(self, message: Message) -> None:
         """Send a message.
 
         Raises:
             WireClosedError: the worker is gone.
         """
-        self.wire.send([pickle.dumps(message, pickle.HIGHEST_PROTOCOL), *frames])
+        self.wire.send(encode(message))
 
-    def hear(self) -> tuple[Any, Sequence[memoryview]]:
-        """Wait for a message and give it with the parts behind it.
+    def hear(self) -> Message:
+        """Wait for a message.
 
         Raises:
             WireClosedError: the worker is gone.
         """
-        parts = self.wire.receive()
-        return pickle.loads(parts[0]), parts[1:]
+        return decode(self.wire.receive())
 
     def wait_printed(self, printed_bytes: tuple[int, int], timeout_s: float = 1.0) -> None:
         """Wait until what the worker has printed is on the driver's streams."""
