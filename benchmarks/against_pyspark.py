@@ -39,7 +39,9 @@ def pyspark(*arguments: object) -> dict[str, Any]:
 def prepare() -> None:
     """Make PySpark's environment when it is missing."""
     if shutil.which("java") is None:
-        sys.exit("against_pyspark needs Java 17 or later on PATH (Debian, Ubuntu: apt install openjdk-17-jre-headless).")
+        sys.exit(
+            "against_pyspark needs Java 17 or later on PATH (Debian, Ubuntu: apt install openjdk-17-jre-headless)."
+        )
     if not (ENVIRONMENT / "bin" / "python").exists():
         venv.create(ENVIRONMENT, with_pip=True)
         subprocess.run([str(ENVIRONMENT / "bin" / "pip"), "install", "--quiet", PYSPARK], check=True)
@@ -64,9 +66,7 @@ def word_count(lines_count: int, batches: int) -> dict[str, object]:
     lines = lines_of_standard_library(lines_count)
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
-    ours = median(
-        processing_ms(lambda s: proven(s).foreach_rdd(lambda rdd: rdd.take(10)), [lines] * (batches + 1))
-    )
+    ours = median(processing_ms(lambda s: proven(s).foreach_rdd(lambda rdd: rdd.take(10)), [lines] * (batches + 1)))
     os.sched_setaffinity(0, cores)
     theirs = pyspark("word_count", lines_count, batches)
     return {
@@ -88,10 +88,11 @@ def state(keys: int, touched: int, batches: int) -> dict[str, object]:
     def mapped(key: int, value: int | None, kept: Any) -> None:
         kept.update(kept.get(0) + value)
 
-    spec = ms.StateSpec(mapped, initial_state=initial)
+    spec: ms.StateSpec[int, int, int, None] = ms.StateSpec(mapped, initial_state=initial)
     updated = median(
         processing_ms(
-            lambda s: s.update_state_by_key(total, initial_state=initial).foreach_rdd(lambda rdd: rdd.count()), list(rows)
+            lambda s: s.update_state_by_key(total, initial_state=initial).foreach_rdd(lambda rdd: rdd.count()),
+            list(rows),
         )
     )
     touched_only = median(

@@ -45,9 +45,9 @@ def main() -> None:
     windowed.foreach_rdd(lambda rdd: rdd.take(3))
     pairs.window(30, 5).count().foreach_rdd(lambda rdd: rdd.collect())
     pairs.map_with_state(ms.StateSpec(running, timeout=20)).foreach_rdd(lambda rdd: rdd.count())
-    pairs.update_state_by_key(
-        lambda values, old: (old or 0) + sum(values) if values else None
-    ).foreach_rdd(lambda rdd: rdd.count())
+    pairs.update_state_by_key(lambda values, old: (old or 0) + sum(values) if values else None).foreach_rdd(
+        lambda rdd: rdd.count()
+    )
     ssc.start()
     chance, points = random.Random(1), list[tuple[int, float]]()
     for number in range(batches):

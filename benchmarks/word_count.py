@@ -6,7 +6,6 @@ Three ways over the same batches of lines, in turn, several times; CPU seconds a
 from __future__ import annotations
 
 import time
-from operator import add
 from typing import Any
 
 import millstream as ms

@@ -27,7 +27,7 @@ class Delays(StreamingListener):
         self.processing_ms: list[int] = []
         self.scheduling_ms: list[int] = []
 
-    def onBatchCompleted(self, batchCompleted: Any) -> None:
+    def onBatchCompleted(self, batchCompleted: Any) -> None:  # noqa: N802, N803 - Spark's names
         info = batchCompleted.batchInfo()
         self.processing_ms.append(info.processingDelay())
         self.scheduling_ms.append(info.schedulingDelay())
@@ -100,12 +100,12 @@ def interval(seconds: float) -> dict[str, Any]:
         "batches_share": done / (20 / seconds),
         "processing_p50_ms": sorted(processing)[len(processing) // 2],
         "scheduling_last_ms": scheduling[-1],
-        "total_p50_ms": sorted(a + b for a, b in zip(processing, scheduling))[len(processing) // 2],
+        "total_p50_ms": sorted(a + b for a, b in zip(processing, scheduling, strict=False))[len(processing) // 2],
     }
 
 
 def state(keys: int, touched: int, batches: int) -> dict[str, Any]:
-    """updateStateByKey with so many keys held; the first three batches are left out."""
+    """UpdateStateByKey with so many keys held; the first three batches are left out."""
     sc = context(1)
     chance = random.Random(1)
     initial = sc.parallelize([(key, 0) for key in range(keys)], 1)

@@ -1,5 +1,7 @@
 """What type checkers say of streams: the program of the README, and the mistakes that they catch."""
 
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
 from operator import add, sub
 from typing import assert_type
 
@@ -29,9 +31,9 @@ def program(ssc: ms.StreamingContext) -> None:
 
 
 def mistakes(numbers: ms.DStream[int]) -> None:
-    numbers.reduce_by_key(add)  # type: ignore[misc]  # pyright: ignore
-    numbers.keys()  # type: ignore[misc]  # pyright: ignore
-    numbers.map(3)  # type: ignore[call-overload]  # pyright: ignore
+    numbers.reduce_by_key(add)  # type: ignore[misc]
+    numbers.keys()  # type: ignore[misc]
+    numbers.map(3)  # type: ignore[call-overload]
 
 
 def batch_aware(numbers: ms.DStream[int]) -> None:

@@ -144,9 +144,7 @@ class StreamingContext(SourceMethods):
         with_batch = wants_batch(f, 1)
         nodes = [streams[0].of_this_program(stream, at) for stream in streams]
         self._check_mine(streams[0])
-        return streams[0].add(
-            TransformNode(nodes, lambda rdds, batch: f(rdds, batch) if with_batch else f(rdds), at)
-        )
+        return streams[0].add(TransformNode(nodes, lambda rdds, batch: f(rdds, batch) if with_batch else f(rdds), at))
 
     def _check_mine(self, stream: DStream[Any]) -> None:
         if stream.program is not self.program:

@@ -9,6 +9,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from millstream.control.batch_work import BatchWork
 from millstream.control.facts import (
@@ -288,7 +289,7 @@ class Driver:
     def _at(self, due_ms: float, fact: Fact) -> None:
         heapq.heappush(self._timers, (due_ms, next(self._numbers), fact))
 
-    _PERFORM: dict[type, Callable[..., Fact | None]] = {
+    _PERFORM: ClassVar[Mapping[type, Callable[..., Fact | None]]] = {
         PlanBatch: _plan,
         RunBatch: _run,
         CommitOutput: _commit,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable
 
 from millstream.environment.clock import Clock, ManualClock, SystemClock
 from millstream.environment.loop import Loop, ManualLoop, Step, ThreadLoop
+from millstream.environment.rng import seeded_rng
 
 
 class Environment:
@@ -25,7 +25,7 @@ class Environment:
 
     def __init__(self, clock: Clock | None = None, *, seed: int | None = None) -> None:
         self.clock: Clock = clock if clock is not None else SystemClock()
-        self.rng = random.Random(seed)
+        self.rng = seeded_rng(seed)
 
     def drive(self, name: str, step: Step) -> Loop:
         """Have `step` called until it gives None: in a thread, or by whoever moves a manual clock."""

@@ -123,7 +123,8 @@ class Scheduler:
                     Pipeline(StepReader(node.step, node.operator_id, p, _at(inputs, p)), (), p)
                     for p in range(node.partitions)
                 ]
-        raise InternalError(f"The scheduler met lineage that it does not know: {type(node).__name__}.")
+            case _:
+                raise InternalError(f"The scheduler met lineage that it does not know: {type(node).__name__}.")
 
     def _shuffled(self, node: Shuffled) -> list[Pipeline]:
         exchange = node.exchange
@@ -149,5 +150,3 @@ def _extended(pipeline: Pipeline, more: tuple[Operation, ...], index: int) -> Pi
 
 def _at(inputs: list[list[list[Pipeline]]], partition: int) -> list[list[Pipeline]]:
     return [[parent[partition] for parent in part] for part in inputs]
-
-

@@ -25,9 +25,7 @@ class BatchRun:
         runner: computes lineage.
     """
 
-    def __init__(
-        self, batch: Batch, zero_ms: int, planned: Mapping[str, PlannedInput], runner: Runner
-    ) -> None:
+    def __init__(self, batch: Batch, zero_ms: int, planned: Mapping[str, PlannedInput], runner: Runner) -> None:
         self.batch = batch
         self.time_ms = batch.time_ms
         self.zero_ms = zero_ms

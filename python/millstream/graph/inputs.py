@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 from millstream.graph.batch_run import BatchRun
@@ -133,7 +134,7 @@ def _spread(blocks: Sequence[Block], partitions: int) -> list[PartitionData]:
     if count == 1:
         return [_joined(blocks)]
     bounds = [len(blocks) * p // count for p in range(count + 1)]
-    return [_joined(blocks[low:high]) for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [_joined(blocks[low:high]) for low, high in pairwise(bounds)]
 
 
 def _joined(blocks: Sequence[Block]) -> PartitionData:

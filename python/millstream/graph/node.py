@@ -49,8 +49,8 @@ class MemoryNode(Node):
     def absorb(self, run: BatchRun) -> None:
         """Take the batch in; called once a run, after the memory nodes among its ancestors."""
 
-    def commit(self, time_ms: int) -> None:  # noqa: B027 - most nodes have nothing to forget
+    def commit(self, time_ms: int) -> None:
         """The batch is done: forget what only it, or batches before it, needed."""
 
-    def roll_back(self, time_ms: int) -> None:  # noqa: B027 - tables on executors are rolled back by the backend
+    def roll_back(self, time_ms: int) -> None:
         """The attempt failed: forget that the batch was taken in."""

@@ -38,7 +38,5 @@ class Remembered:
     def between(self, node: Node, from_ms: int, to_ms: int) -> list[Lineage]:
         """List what a node gave at batch times in `[from_ms, to_ms]`, oldest first."""
         return [
-            made[node]
-            for time_ms, made in list(self._by_time.items())
-            if from_ms <= time_ms <= to_ms and node in made
+            made[node] for time_ms, made in list(self._by_time.items()) if from_ms <= time_ms <= to_ms and node in made
         ]

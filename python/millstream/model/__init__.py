@@ -1,0 +1,1 @@
+"""The nouns: what every room means by batch, partition, label and the ports. Nothing here does any work."""

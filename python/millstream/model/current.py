@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from datetime import datetime
 
+from millstream.environment.rng import Rng, seeded_rng
 from millstream.errors import LifecycleError
 from millstream.model.batch import Batch
 
@@ -61,7 +61,7 @@ def batch_time() -> datetime:
     return current_batch().time
 
 
-def batch_rng(name: str = "") -> random.Random:
+def batch_rng(name: str = "") -> Rng:
     """Give a generator of random numbers that a re-run of the batch sees again.
 
     Args:
@@ -75,4 +75,4 @@ def batch_rng(name: str = "") -> random.Random:
         ...     batch_rng("a").random() == batch_rng("a").random()
         True
     """
-    return random.Random(f"{current_batch().time_ms}:{name}")
+    return seeded_rng(f"{current_batch().time_ms}:{name}")

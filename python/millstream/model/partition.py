@@ -62,7 +62,7 @@ PartitionData: TypeAlias = Rows | Columns
 
 def rows_of(data: PartitionData) -> Rows:
     """Give the rows of a partition, made from the columns where it has these."""
-    return data.rows() if type(data) is Columns else data  # type: ignore[return-value]
+    return data.rows() if isinstance(data, Columns) else data
 
 
 def lasting(data: PartitionData) -> PartitionData:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from millstream.stream.core import T_co
-from millstream.stream.persistence import PersistenceMethods
 from millstream.stream.narrow import NarrowMethods
 from millstream.stream.outputs import OutputMethods
 from millstream.stream.pairs import PairMethods
+from millstream.stream.persistence import PersistenceMethods
 from millstream.stream.state import StateMethods
 from millstream.stream.windows import WindowMethods
 

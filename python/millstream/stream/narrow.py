@@ -15,6 +15,7 @@ from millstream.rdd.operations import Filter, FlatMap, Glom, Map, MapPartitions
 from millstream.rdd.partitioner import partitions_checked
 from millstream.rdd.rdd import RDD
 from millstream.stream.core import StreamCore, T_co, labelled
+
 if TYPE_CHECKING:
     from millstream.stream.dstream import DStream
 
@@ -90,9 +91,7 @@ class NarrowMethods(StreamCore[T_co]):
         """
         return self.narrow(Glom(labelled("glom", name=name)))
 
-    def map_partitions(
-        self, f: Callable[[Iterator[T_co]], Iterable[U]], *, name: str | None = None
-    ) -> DStream[U]:
+    def map_partitions(self, f: Callable[[Iterator[T_co]], Iterable[U]], *, name: str | None = None) -> DStream[U]:
         """Replace each partition by `f(iterator over its records)`; called for empty partitions too.
 
         Example:

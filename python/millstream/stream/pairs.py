@@ -42,6 +42,7 @@ class PairMethods(StreamCore[T_co]):
 
         Args:
             f: associative.
+            name: identity of the operator.
 
         Example:
             >>> from millstream.testing import run_batches
@@ -65,9 +66,7 @@ class PairMethods(StreamCore[T_co]):
         """
         return self.shuffled(CountAll(labelled("count", name=name)))
 
-    def count_by_value(
-        self, partitions: int | None = None, *, name: str | None = None
-    ) -> DStream[tuple[T_co, int]]:
+    def count_by_value(self, partitions: int | None = None, *, name: str | None = None) -> DStream[tuple[T_co, int]]:
         """Count how often each record occurs in a batch.
 
         Example:
@@ -115,6 +114,8 @@ class PairMethods(StreamCore[T_co]):
             create: makes a combiner of the first value.
             merge_value: adds a value to a combiner.
             merge_combiners: joins two combiners of a key.
+            partitions: partitions of the result.
+            name: identity of the operator.
 
         Example:
             >>> from millstream.testing import run_batches
@@ -154,6 +155,7 @@ class PairMethods(StreamCore[T_co]):
         Args:
             partitions: how many partitions.
             partition_function: gives an int for a key, the same in every process; None: the stable hash.
+            name: identity of the operator.
         """
         at = labelled("partition_by", partition_function, name)
         count = partitions_checked(partitions, self.program.default_partitions)
@@ -290,5 +292,3 @@ def _joined(
     at = labelled(operator, name=name)
     cogrouped = as_pairs(left).shuffled(Cogroup(left.key_groups(partitions), at), right)
     return cogrouped.narrow(FlatMapValues(pairs, at_inside(at)))
-
-

@@ -22,6 +22,7 @@ V = TypeVar("V")
 S = TypeVar("S")
 U = TypeVar("U")
 
+
 class StateMethods(StreamCore[T_co]):
     """Methods with keyed state. What a batch that fails did to the state is undone without trace."""
 

@@ -77,6 +77,7 @@ class WindowMethods(StreamCore[T_co]):
             slide: distance between windows; None: every batch.
             inverse: takes away from a value what left the window: `inverse(f(a, b), b) == a`, for an `f` that does
                 not mind the order. With it the cost of a batch does not depend on the length of the window.
+            name: identity of the operator; its state is kept by it.
 
         Example:
             >>> from millstream.testing import run_batches
@@ -84,9 +85,7 @@ class WindowMethods(StreamCore[T_co]):
             [[5], [5], [3], [3], []]
         """
         at = labelled("reduce_by_window", f, name)
-        reduced = _reduced_by_key(
-            self.narrow(Map(under_none, at_inside(at))), f, inverse, window, slide, 1, None, at
-        )
+        reduced = _reduced_by_key(self.narrow(Map(under_none, at_inside(at))), f, inverse, window, slide, 1, None, at)
         return reduced.narrow(Values(at_inside(at)))
 
     def count_by_window(

@@ -22,7 +22,10 @@ def _sorted(batches: list[list[Any]]) -> list[list[Any]]:
 
 NARROW: dict[str, tuple[Make, Callable[[list[int]], list[Any]]]] = {
     "map": (lambda ssc, s: s.map(lambda x: x * 2 + 1), lambda rows: [x * 2 + 1 for x in rows]),
-    "flat_map": (lambda ssc, s: s.flat_map(lambda x: range(x % 3)), lambda rows: [y for x in rows for y in range(x % 3)]),
+    "flat_map": (
+        lambda ssc, s: s.flat_map(lambda x: range(x % 3)),
+        lambda rows: [y for x in rows for y in range(x % 3)],
+    ),
     "filter": (lambda ssc, s: s.filter(lambda x: x % 2), lambda rows: [x for x in rows if x % 2]),
     "union": (lambda ssc, s: s.union(s.map(lambda x: -x)), lambda rows: rows + [-x for x in rows]),
     "key and value": (
@@ -103,8 +106,8 @@ def _join(keep_left: bool, keep_right: bool) -> Callable[[list[Any], list[Any]],
     def oracle(left: list[Any], right: list[Any]) -> list[Any]:
         rows = []
         for key, (a, b) in _sides(left, right).items():
-            ours = a or ([None] if keep_right else [])
-            theirs = b or ([None] if keep_left else [])
+            ours: list[Any] = [*a] or ([None] if keep_right else [])
+            theirs: list[Any] = [*b] or ([None] if keep_left else [])
             rows += [(key, (x, y)) for x in ours for y in theirs]
         return rows
 

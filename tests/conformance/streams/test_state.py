@@ -42,7 +42,11 @@ def _forgetful_oracle(batches: Batches, *, only_updated: bool, start: dict[Any, 
 
 @pytest.mark.parametrize("form", ["values", "key", "iterator"])
 @pytest.mark.parametrize("only_updated", [False, True])
-@given(batches=key_values(batches_max=6), partitions=st.integers(1, 3), start=st.dictionaries(st.integers(0, 6), st.integers(1, 3)))
+@given(
+    batches=key_values(batches_max=6),
+    partitions=st.integers(1, 3),
+    start=st.dictionaries(st.integers(0, 6), st.integers(1, 3)),
+)
 def test_update_state_by_key_equals_plain_python(
     run: RunBatches, form: str, only_updated: bool, batches: Batches, partitions: int, start: dict[int, int]
 ) -> None:
@@ -91,8 +95,7 @@ def _running_oracle(batches: Batches, timeout: int | None) -> tuple[Batches, Bat
                 last[key] = now
                 rows.append((key, value, total))
         if timeout is not None:
-            for key in [key for key in state if now - last[key] > timeout]:
-                rows.append((key, None, state.pop(key)))
+            rows += [(key, None, state.pop(key)) for key in [key for key in state if now - last[key] > timeout]]
         out.append(rows)
         snapshots.append(list(state.items()))
     return out, snapshots

@@ -84,22 +84,18 @@ def test_window_equals_plain_python(
 
 @given(batches=key_values(batches_max=6), window=st.integers(1, 3), outer=st.integers(1, 3))
 def test_window_over_a_window(run: RunBatches, batches: Batches, window: int, outer: int) -> None:
-    result = run(
-        lambda ssc, s: s.reduce_by_key_and_window(add, sub, window=window, slide=1).window(outer, 1), batches
-    )
-    inner = [
-        [(k, sum(vs)) for k, vs in _by_key(rows).items()] for rows in _windows(batches, window, 1)
-    ]
+    result = run(lambda ssc, s: s.reduce_by_key_and_window(add, sub, window=window, slide=1).window(outer, 1), batches)
+    inner = [[(k, sum(vs)) for k, vs in _by_key(rows).items()] for rows in _windows(batches, window, 1)]
     assert [sorted(batch) for batch in result] == [sorted(rows) for rows in _windows(inner, outer, 1)]
 
 
 @given(batches=key_values(batches_max=6), window=st.integers(1, 3))
-def test_two_windows_over_one_stream_do_not_disturb_each_other(
-    run: RunBatches, batches: Batches, window: int
-) -> None:
+def test_two_windows_over_one_stream_do_not_disturb_each_other(run: RunBatches, batches: Batches, window: int) -> None:
     result = run(
-        lambda ssc, s: s.window(window, 1).map(lambda kv: ("raw", *kv)).union(
-            s.reduce_by_key_and_window(add, sub, window=window + 1, slide=1).map(lambda kv: ("sum", *kv))
+        lambda ssc, s: (
+            s.window(window, 1)
+            .map(lambda kv: ("raw", *kv))
+            .union(s.reduce_by_key_and_window(add, sub, window=window + 1, slide=1).map(lambda kv: ("sum", *kv)))
         ),
         batches,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -83,7 +83,7 @@ def test_a_function_that_recovers_counts_once(ssc: ms.StreamingContext, clock: M
 
 def test_a_sink_that_is_away_is_tried_again(ssc: ms.StreamingContext, clock: ManualClock) -> None:
     class Flaky(ms.Sink[int]):
-        committed: list[Any] = []
+        committed: ClassVar[list[Any]] = []
         failures = 2
 
         def open(self, lineage: ms.SinkLineage) -> int | None:
@@ -110,7 +110,7 @@ def test_a_coroutine_function_is_refused_where_it_is_written(ssc: ms.StreamingCo
     async def look_up(x: int) -> int:
         return x
 
-    with pytest.raises(GraphError, match="async|coroutine"):
+    with pytest.raises(GraphError, match=r"async|coroutine"):
         ssc.queue_stream([[1]]).map(look_up)
 
 

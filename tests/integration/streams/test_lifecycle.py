@@ -38,7 +38,7 @@ def test_an_interval_that_cannot_be_is_refused(interval: float) -> None:
 def test_a_window_that_is_not_a_multiple_is_refused_where_it_is_written(
     ssc: ms.StreamingContext, window: float, slide: float
 ) -> None:
-    with pytest.raises(ConfigurationError, match="window|slide"):
+    with pytest.raises(ConfigurationError, match=r"window|slide"):
         ssc.queue_stream([[1]]).window(window, slide)
 
 
@@ -90,11 +90,12 @@ def test_rerunning_a_notebook_cell_says_what_to_do(ssc: ms.StreamingContext, clo
 
 def test_states_and_stopping_twice(ssc: ms.StreamingContext) -> None:
     ssc.queue_stream([[1]]).collect_to([])
-    assert ssc.state == "initialized"
+    states: list[str] = [ssc.state]
     ssc.start()
-    assert ssc.state == "active"
+    states.append(ssc.state)
     assert ssc.stop() is True
-    assert ssc.state == "stopped"
+    states.append(ssc.state)
+    assert states == ["initialized", "active", "stopped"]
     assert ssc.stop() is True
     assert ssc.await_termination() is True
 
@@ -143,9 +144,12 @@ def test_process_tuning_can_be_left_alone() -> None:
     ssc = ms.StreamingContext(0.01, process_tuning=False)
     done = threading.Event()
     during: list[Any] = []
-    ssc.queue_stream([[1]]).foreach_rdd(
-        lambda rdd: (during.append((sys.getswitchinterval(), gc.isenabled())), done.set())
-    )
+
+    def look(rdd: Any) -> None:
+        during.append((sys.getswitchinterval(), gc.isenabled()))
+        done.set()
+
+    ssc.queue_stream([[1]]).foreach_rdd(look)
     ssc.start()
     assert done.wait(10)
     ssc.stop()
@@ -172,7 +176,12 @@ def test_the_driver_never_runs_on_the_main_thread() -> None:
     ssc = ms.StreamingContext(0.01)
     names: list[str] = []
     done = threading.Event()
-    ssc.queue_stream([[1]]).foreach_rdd(lambda rdd: (names.append(threading.current_thread().name), done.set()))
+
+    def look(rdd: Any) -> None:
+        names.append(threading.current_thread().name)
+        done.set()
+
+    ssc.queue_stream([[1]]).foreach_rdd(look)
     ssc.start()
     assert done.wait(10)
     ssc.stop()
@@ -199,7 +208,12 @@ def test_a_persisted_stream_is_computed_once_a_batch(
     ssc: ms.StreamingContext, clock: ManualClock, persisted: bool, calls_expected: int
 ) -> None:
     calls: list[int] = []
-    stream = ssc.queue_stream([[1]]).map(lambda x: calls.append(x) or x)
+
+    def called(x: int) -> int:
+        calls.append(x)
+        return x
+
+    stream = ssc.queue_stream([[1]]).map(called)
     if persisted:
         stream = stream.persist()
     stream.foreach_rdd(lambda rdd: (rdd.count(), rdd.collect()))
@@ -212,7 +226,12 @@ def test_a_persisted_stream_is_computed_once_a_batch(
 
 def test_a_stream_that_two_outputs_read_is_computed_once(ssc: ms.StreamingContext, clock: ManualClock) -> None:
     calls: list[int] = []
-    stream = ssc.queue_stream([[1]]).map(lambda x: calls.append(x) or x)
+
+    def called(x: int) -> int:
+        calls.append(x)
+        return x
+
+    stream = ssc.queue_stream([[1]]).map(called)
     seen: list[Any] = []
     stream.collect_to(seen)
     stream.map(lambda x: x + 1).collect_to(seen)

@@ -1,1 +1,1 @@
-"""The ports: abstract classes that connectors implement. Two ways in (`ReplayableSource`, `Receiver`), one out (`Sink`)."""
+"""The ports that connectors implement: two ways in (`ReplayableSource`, `Receiver`), one way out (`Sink`)."""
