@@ -9,4 +9,5 @@ pub mod error;
 pub mod hash;
 pub mod lines;
 pub mod read;
+mod receiver;
 pub mod socket;

@@ -7,7 +7,9 @@ mod error;
 mod hash;
 mod key;
 mod lines;
+mod moment;
 mod rows;
+mod rule;
 mod socket;
 
 use pyo3::prelude::*;
