@@ -38,7 +38,8 @@ class HeldReader(Reader):
 
     def read(self, executor: Executor) -> PartitionData:
         """Give the data."""
-        return executor.unpacked(self.data)
+        data: PartitionData = executor.unpacked(self.data)
+        return data
 
 
 class SplitReader(Reader):

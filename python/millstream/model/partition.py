@@ -76,7 +76,7 @@ def lasting(data: PartitionData) -> PartitionData:
         return data
     # Data that lives elsewhere knows itself how to last.
     own = getattr(data, "lasting", None)
-    return list(data) if own is None else own()  # type: ignore[no-any-return]
+    return list(data) if own is None else own()
 
 
 def table_of(data: PartitionData) -> pa.Table:
