@@ -49,7 +49,7 @@ class Columns:
         column = self.table.column(0)
         import pyarrow.types as kinds
 
-        if kinds.is_string(column.type) or kinds.is_large_string(column.type):
+        if any(is_text(column.type) for is_text in (kinds.is_string, kinds.is_large_string, kinds.is_string_view)):
             from millstream._core import rows_from_utf8
 
             return rows_from_utf8(column)
