@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from millstream.control.decisions import BatchDone, BatchPlanned, BatchPrepared,
 from millstream.control.instructions import PlanBatch
 from millstream.control.journal import Journal
 from millstream.environment.clock import Clock
+from millstream.environment.logger import logger
 from millstream.execution.backend import Backend
 from millstream.execution.scheduler import Scheduler
 from millstream.graph.batch_run import BatchRun
@@ -20,8 +20,6 @@ from millstream.graph.outputs import Output
 from millstream.model.batch import Batch, BatchInput
 from millstream.model.ports.block_feed import Block
 from millstream.observe.events import BatchCompleted, OutputReport
-
-logger = logging.getLogger("millstream")
 
 
 @dataclass(slots=True)

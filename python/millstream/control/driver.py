@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import math
 import threading
 from collections import deque
@@ -49,6 +48,7 @@ from millstream.control.instructions import (
 from millstream.control.machine import Machine
 from millstream.control.receiver_work import ReceiverWork
 from millstream.environment.environment import Environment
+from millstream.environment.logger import logger
 from millstream.environment.loop import Loop
 from millstream.environment.process_tuning import ProcessTuning
 from millstream.observe.event_bus import EventBus
@@ -59,8 +59,6 @@ from millstream.observe.events import (
     StreamingStarted,
     StreamingStopped,
 )
-
-logger = logging.getLogger("millstream")
 
 
 class Driver:
@@ -277,6 +275,8 @@ class Driver:
 
     def _end(self, error: BaseException | None, left: Mapping[str, int]) -> None:
         self.failure = error
+        if error is not None:
+            logger.error("The stream stopped: %s: %s", type(error).__name__, error)
         self._receivers.close()
         self._batches.close()
         text = None if error is None else f"{type(error).__name__}: {error}"

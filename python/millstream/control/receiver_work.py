@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Callable, Iterator
 
 from millstream.control.facts import (
@@ -16,14 +15,13 @@ from millstream.control.facts import (
 )
 from millstream.control.failure import Failure
 from millstream.environment.clock import Clock
+from millstream.environment.logger import logger
 from millstream.errors import SourceUnavailableError
 from millstream.graph.graph import Graph
 from millstream.graph.inputs import FeedInput
 from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import ReceiverEvent
-
-logger = logging.getLogger("millstream")
 
 
 class ReceiverWork:

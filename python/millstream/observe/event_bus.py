@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import deque
 
 from millstream.environment.environment import Environment
+from millstream.environment.logger import logger
 from millstream.environment.loop import Loop
 from millstream.observe.events import Event
 from millstream.observe.listener import StreamingListener
-
-logger = logging.getLogger("millstream")
 
 QUEUE_MAX = 10_000
 """Events that may wait for slow listeners; older ones are dropped, and counted."""

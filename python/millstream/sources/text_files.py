@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import logging
 import os
 import stat
 import zlib
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from millstream.environment.clock import Clock, SystemClock
+from millstream.environment.logger import logger
 from millstream.errors import ConfigurationError, DataError, SourceUnavailableError, UserCodeError, shown
 from millstream.model.partition import Columns, Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 OnMissing: TypeAlias = Literal["fail", "skip"]
 """What happens when a file is gone before it was read."""
-
-logger = logging.getLogger("millstream")
 
 
 @dataclass(frozen=True, slots=True, order=True)
