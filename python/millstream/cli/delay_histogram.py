@@ -19,7 +19,7 @@ class DelayHistogram:
         >>> for delay_ms in range(1, 101):
         ...     delays.add(delay_ms)
         >>> round(delays.quantile(0.5)), round(delays.quantile(0.99))
-        (50, 100)
+        (50, 99)
     """
 
     def __init__(self) -> None:

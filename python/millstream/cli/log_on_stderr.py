@@ -1,0 +1,23 @@
+"""The log of the engine on standard error, for commands that run a stream."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+
+class LogOnStderr(logging.Handler):
+    """Shows warnings and errors of the engine, unless the program that runs has set up logging itself."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one entry to what is standard error now: a live view puts itself in its place."""
+        if not logging.root.handlers:
+            print(f"millstream: {self.format(record)}", file=sys.stderr)
+
+
+def show_log() -> None:
+    """Have what the engine logs shown."""
+    logging.getLogger("millstream").addHandler(LogOnStderr())
