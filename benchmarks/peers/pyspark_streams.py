@@ -1,6 +1,6 @@
 """PySpark's DStreams on the work of our benchmarks. Runs in an environment of its own; prints one line of JSON.
 
-Usage: pyspark_streams.py word_count LINES BATCHES | interval SECONDS | state KEYS TOUCHED BATCHES
+Usage: pyspark_streams.py word_count DIRECTORY BATCHES | interval SECONDS | state KEYS TOUCHED BATCHES
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import os
 import random
 import sys
-import sysconfig
 import time
 import warnings
 from pathlib import Path
@@ -41,14 +40,6 @@ def context(cores: int) -> SparkContext:
     return sc
 
 
-def lines_of_standard_library(count: int) -> list[str]:
-    """Give the same lines as our own benchmark."""
-    lines: list[str] = []
-    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
-        lines += path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return (lines * (count // len(lines) + 1))[:count]
-
-
 def run(ssc: StreamingContext, delays: Delays, batches: int, limit_s: float) -> None:
     """Run until so many batches have completed."""
     ssc.addStreamingListener(delays)
@@ -59,21 +50,38 @@ def run(ssc: StreamingContext, delays: Delays, batches: int, limit_s: float) -> 
     ssc.stop(stopSparkContext=True, stopGraceFully=False)
 
 
-def word_count(lines_count: int, batches: int) -> dict[str, Any]:
-    """Count the words of `batches` batches on one core; the first two, which start the workers, are left out."""
+def word_count(directory: str, batches: int) -> dict[str, Any]:
+    """Count the words of text files, one a batch, on one core; the first two, which start the workers, are left out.
+
+    `DIRECTORY/waiting` has the files; one after the other they are moved into `DIRECTORY/spark`.
+    """
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    files = sorted(Path(directory, "waiting").iterdir())[: batches + 2]
+    target = Path(directory, "spark")
+    target.mkdir()
     sc = context(1)
-    lines = lines_of_standard_library(lines_count)
-    words = sum(len(line.split()) for line in lines)
-    rdd = sc.parallelize(lines, 1).cache()
-    rdd.count()
-    ssc, delays = StreamingContext(sc, 1.0), Delays()
-    stream = ssc.queueStream([rdd] * (batches + 2), default=sc.parallelize([], 1))
-    counts = stream.flatMap(lambda line: line.split()).map(lambda w: (w, 1)).reduceByKey(lambda a, b: a + b, 1)
-    counts.foreachRDD(lambda rdd: rdd.take(10) and None)
-    run(ssc, delays, batches + 2, 300)
-    times = sorted(delays.processing_ms[2 : batches + 2])
-    return {"words": words, "median_ms": times[len(times) // 2]}
+    ssc = StreamingContext(sc, 1.0)
+    lines = ssc.textFileStream(f"file://{target}")
+    counts = lines.flatMap(lambda line: line.split()).map(lambda w: (w, 1)).reduceByKey(lambda a, b: a + b, 1)
+    taken = []
+
+    def take(rdd: Any) -> None:
+        began = time.perf_counter()
+        if rdd.take(10):
+            taken.append((time.perf_counter() - began) * 1000.0)
+
+    counts.foreachRDD(take)
+    ssc.start()
+    time.sleep(3)
+    for number, path in enumerate(files):
+        os.utime(path)
+        path.rename(target / path.name)
+        end = time.monotonic() + 60
+        while len(taken) <= number and time.monotonic() < end:
+            time.sleep(0.02)
+    ssc.stop(stopSparkContext=True, stopGraceFully=False)
+    times = sorted(taken[2:])
+    return {"median_ms": times[len(times) // 2]}
 
 
 def interval(seconds: float) -> dict[str, Any]:
@@ -126,7 +134,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     work, *numbers = sys.argv[1:]
     if work == "word_count":
-        result = word_count(int(numbers[0]), int(numbers[1]))
+        result = word_count(numbers[0], int(numbers[1]))
     elif work == "interval":
         result = interval(float(numbers[0]))
     else:
