@@ -16,7 +16,7 @@ from millstream.cli.exit_status import ExitStatus
 from millstream.cli.failure_report import failure_report
 from millstream.cli.log_on_stderr import show_log
 from millstream.cli.summary import summary
-from millstream.cli.terminal import terminal
+from millstream.cli.terminal import silent_control_keys, terminal
 from millstream.cli.window_lines import WindowLines
 from millstream.context.signals import SignalsSeen, stop_on_signals
 from millstream.context.streaming_context import StreamingContext
@@ -132,7 +132,7 @@ class Demo:
             return signals
         from rich.live import Live
 
-        with stop_on_signals(ssc, self._tell) as signals, Live(self.view, console=console):
+        with stop_on_signals(ssc, self._tell) as signals, silent_control_keys(), Live(self.view, console=console):
             self._until_end(ssc, server, quiet=True)
         return signals
 

@@ -90,7 +90,7 @@ class ProgramRun:
         from rich.live import Live
 
         from millstream.cli.batches_view import BatchesView
-        from millstream.cli.terminal import terminal
+        from millstream.cli.terminal import silent_control_keys, terminal
 
         console = terminal(stderr=True)
         if console is None:
@@ -98,6 +98,7 @@ class ProgramRun:
         elif len(self._streams) == 1:  # Why only the first: two live tables cannot share a terminal.
             # Why not always: what the program prints into a file or a pipe must go there.
             redirect = sys.stdout.isatty()
+            self._views.enter_context(silent_control_keys())
             self._views.enter_context(Live(BatchesView(name, figures), console=console, redirect_stdout=redirect))
 
     def _stop(self, *, graceful: bool) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,3 +25,23 @@ def terminal(*, stderr: bool = False) -> Console | None:
 def draws_unicode(console: Console) -> bool:
     """Tell whether blocks and lines can be drawn."""
     return console.encoding.lower().startswith("utf")
+
+
+@contextmanager
+def silent_control_keys() -> Iterator[None]:
+    """Keep the terminal from showing `^C` when it is pressed: it would push a live view out of its place."""
+    import termios
+
+    try:
+        keyboard = sys.stdin.fileno()
+        before = termios.tcgetattr(keyboard)
+    except (OSError, ValueError, AttributeError, termios.error):  # Standard input is no terminal, or closed.
+        yield
+        return
+    during = termios.tcgetattr(keyboard)
+    during[3] &= ~termios.ECHOCTL
+    termios.tcsetattr(keyboard, termios.TCSADRAIN, during)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
