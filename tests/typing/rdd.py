@@ -88,6 +88,13 @@ def layout(numbers: RDD[int], words: RDD[str]) -> None:
     assert_type(numbers.is_persisted, bool)
 
 
+def samples(numbers: RDD[int], pairs: RDD[tuple[str, float]]) -> None:
+    assert_type(numbers.sample(0.1, seed=7), RDD[int])
+    assert_type(numbers.sample(2, with_replacement=True, seed="a"), RDD[int])
+    assert_type(numbers.take_sample(3), list[int])
+    assert_type(pairs.sample_by_key({"a": 0.1}), RDD[tuple[str, float]])
+
+
 def actions(numbers: RDD[int], words: RDD[str]) -> None:
     assert_type(numbers.first(), int)
     assert_type(numbers.take(2), list[int])
@@ -130,5 +137,7 @@ def refused(numbers: RDD[int], words: RDD[str], pairs: RDD[tuple[str, int]], con
     words.stats()  # type: ignore[misc]
     numbers.flat_map(lambda x: x)  # type: ignore[arg-type, return-value]
     words.map(abs)  # type: ignore[arg-type]
+    numbers.sample(False, 0.1)  # type: ignore[call-arg, arg-type]
+    numbers.sample_by_key({1: 0.1})  # type: ignore[misc, arg-type]
     numbers.take("2")  # type: ignore[arg-type]
     context.accumulator(0).add("x")  # type: ignore[arg-type]

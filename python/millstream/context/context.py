@@ -72,7 +72,7 @@ class Context:
         self.backend: Backend = _backend(backend, workers)
         if count is not None:
             self.backend.default_partitions = count
-        self.runner = Scheduler(self.backend)
+        self.runner = Scheduler(self.backend, rng=self.environment.rng)
 
     @property
     def default_partitions(self) -> int:

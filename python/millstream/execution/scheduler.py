@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from millstream.environment.rng import Rng, seeded_rng
 from millstream.errors import InternalError
 from millstream.execution.backend import Backend
 from millstream.execution.readers import HeldReader, MergeReader, PipelinesReader, SplitReader, StepReader
@@ -30,11 +31,13 @@ class Scheduler:
     Args:
         backend: where tasks run.
         batch: the batch that the tasks belong to, or None in a batch program.
+        rng: chance for what was given no seed; None: of the batch, or of the system where there is none.
     """
 
-    def __init__(self, backend: Backend, batch: Batch | None = None) -> None:
+    def __init__(self, backend: Backend, batch: Batch | None = None, *, rng: Rng | None = None) -> None:
         self.backend = backend
         self.batch = batch
+        self._rng = rng
 
     @property
     def default_partitions(self) -> int:
@@ -45,6 +48,13 @@ class Scheduler:
     def home(self) -> object:
         """The backend: RDDs on the same one can be combined."""
         return self.backend
+
+    @property
+    def rng(self) -> Rng:
+        """Chance for what was given no seed; inside a batch the same at every attempt."""
+        if self._rng is None:
+            self._rng = seeded_rng(None if self.batch is None else f"{self.batch.time_ms}:runner")
+        return self._rng
 
     def run_lazily(self, lineage: Lineage, end: End) -> Iterator[Any]:
         """Give the result of `end` for partition after partition, a few at a time as they are asked for."""

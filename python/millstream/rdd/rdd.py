@@ -13,6 +13,7 @@ from millstream.rdd.outline import headline, outline
 from millstream.rdd.pair_actions import PairActions
 from millstream.rdd.pairs import PairMethods
 from millstream.rdd.persistence import PersistenceMethods
+from millstream.rdd.sampling import SamplingMethods
 from millstream.rdd.sorting import SortMethods
 
 
@@ -22,6 +23,7 @@ class RDD(
     JoinMethods[T_co],
     LayoutMethods[T_co],
     SortMethods[T_co],
+    SamplingMethods[T_co],
     PersistenceMethods[T_co],
     Actions[T_co],
     PairActions[T_co],

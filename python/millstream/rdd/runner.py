@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from millstream.environment.rng import Rng
 from millstream.model.batch import Batch
 from millstream.rdd.lineage import Lineage
 from millstream.rdd.operations import End
@@ -26,6 +27,11 @@ class Runner(Protocol):
     @property
     def batch(self) -> Batch | None:
         """The batch that functions run in, or None in a batch program."""
+        ...
+
+    @property
+    def rng(self) -> Rng:
+        """Chance for what was given no seed; inside a batch the same at every attempt."""
         ...
 
     def run(self, lineage: Lineage, end: End, partitions: Sequence[int] | None = None) -> list[Any]:
