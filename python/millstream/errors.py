@@ -80,6 +80,7 @@ class UserCodeError(MillstreamError):
     """A user's function raised; the cause is chained.
 
     Attributes:
+        stream: the name of the streaming context, or None in a batch program.
         operator: the operator that called the function, such as `map`.
         site: where the operator was added to the program, `file:line`, or None.
         batch_time_ms: the batch, milliseconds since the epoch, or None in a batch program.
@@ -98,6 +99,7 @@ class UserCodeError(MillstreamError):
         hint: str | None = None,
     ) -> None:
         super().__init__(message, detail=detail, hint=hint)
+        self.stream: str | None = None
         self.operator = operator
         self.site = site
         self.batch_time_ms = batch_time_ms

@@ -67,7 +67,7 @@ class Context:
         partitions: int | None = None,
         environment: Environment | None = None,
     ) -> None:
-        self.environment = environment if environment is not None else Environment()
+        self.environment = environment_checked(environment) or Environment()
         count = None if partitions is None else partitions_checked(partitions, 1)
         self.backend: Backend = _backend(backend, workers)
         if count is not None:
@@ -238,7 +238,7 @@ class Context:
             >>> context.parallelize([2, 1]).map(lambda x: names.value[x]).collect()
             ['two', 'one']
         """
-        self._check_open()
+        self.check_open()
         return Broadcast(value)
 
     def accumulator(self, initial: T, add: Callable[[T, T], T] = operator.add) -> Accumulator[T]:
@@ -256,7 +256,7 @@ class Context:
             >>> total.value
             10
         """
-        self._check_open()
+        self.check_open()
         check_function(add, "accumulator", "add")
         return Accumulator(initial, add)
 
@@ -267,7 +267,7 @@ class Context:
             self.backend = self.runner.backend = ClosedBackend(self.backend.default_partitions)
 
     def __enter__(self) -> Self:
-        self._check_open()
+        self.check_open()
         return self
 
     def __exit__(
@@ -280,10 +280,15 @@ class Context:
         return f"<Context, {state}, {self.default_partitions} partitions by default>"
 
     def _rdd(self, lineage: Lineage) -> RDD[Any]:
-        self._check_open()
+        self.check_open()
         return RDD(lineage, self.runner)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse work after `close`.
+
+        Raises:
+            LifecycleError: the context is closed.
+        """
         if isinstance(self.backend, ClosedBackend):
             raise closed()
 
@@ -291,6 +296,21 @@ class Context:
         if partitions is None:
             return self.default_partitions
         return whole_number(partitions, method, "partitions", least=1)
+
+
+def environment_checked(environment: Any) -> Environment | None:
+    """Give an environment back, or None.
+
+    Raises:
+        ArgumentTypeError: it is neither.
+    """
+    if environment is None or isinstance(environment, Environment):
+        return environment
+    raise ArgumentTypeError(
+        "environment is no Environment.",
+        detail=f"environment={shown(environment)} is of type {type(environment).__name__}.",
+        hint="Give millstream.Environment(clock), such as Environment(ManualClock()).",
+    )
 
 
 def _backend(backend: str | Backend, workers: int | None) -> Backend:

@@ -8,21 +8,24 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from millstream.context.context import Context
+from millstream.context.context import Context, environment_checked
 from millstream.context.signals import stop_on_signals
 from millstream.context.sources import SourceMethods
 from millstream.environment.environment import Environment
 from millstream.environment.process_tuning import ProcessTuning
-from millstream.errors import ArgumentTypeError, ConfigurationError, LifecycleError
+from millstream.errors import ArgumentTypeError, ConfigurationError, LifecycleError, shown
+from millstream.execution.backend import Backend
 from millstream.graph.inputs import FeedInput
+from millstream.graph.node import Node
 from millstream.graph.transform import TransformNode
 from millstream.graph.union import UnionNode
 from millstream.model.arity import wants_batch
 from millstream.model.durations import Duration, duration_ms
+from millstream.model.label import Label
 from millstream.observe.event_bus import EventBus
 from millstream.observe.listener import StreamingListener
 from millstream.rdd.rdd import RDD
-from millstream.stream.core import labelled
+from millstream.stream.core import labelled, node_of
 from millstream.stream.dstream import DStream
 from millstream.stream.program import Program
 
@@ -45,9 +48,9 @@ class StreamingContext(SourceMethods):
 
     Args:
         batch_interval: length of a batch, seconds (0.002 is fine) or timedelta.
-        context: a `Context` to share; None makes one, which is closed with this one.
+        context: a `Context` to share, which has a backend already; None makes one, which is closed with this one.
         name: identity of the program, for the checkpoint, the UI and logs.
-        backend: where executors live, `threads` (in this process) or `processes`; when no context is given.
+        backend: where executors live: `threads` (in this process, the default), `processes`, or a `Backend`.
         workers: how many worker processes; None: one a core.
         partitions: partitions of a shuffle when nobody says; None: as many as Python functions can run at once.
         environment: clock and chance; a `ManualClock` makes the stream run only when a test moves it.
@@ -83,7 +86,7 @@ class StreamingContext(SourceMethods):
         *,
         context: Context | None = None,
         name: str = DEFAULT_NAME,
-        backend: str = "threads",
+        backend: str | Backend | None = None,
         workers: int | None = None,
         partitions: int | None = None,
         environment: Environment | None = None,
@@ -97,9 +100,14 @@ class StreamingContext(SourceMethods):
         self._batch_retries = _count_checked(batch_retries, "batch_retries", 0)
         self._retry_pause_ms = duration_ms(retry_pause, "retry_pause")
         self._owns_context = context is None
-        self.context = context or Context(backend, workers=workers, environment=environment)
+        if context is None:
+            backend = backend if backend is not None else "threads"
+            self.context = Context(backend, workers=workers, environment=environment)
+        else:
+            self.context = _context_checked(context, backend, workers)
         self.name = name
-        super().__init__(Program(interval_ms, self.context.runner, partitions), environment or self.context.environment)
+        program = Program(interval_ms, self.context.runner, partitions)
+        super().__init__(program, environment_checked(environment) or self.context.environment)
         self._bus = EventBus(self._environment)
         self._tuned = process_tuning
         self._driver: Driver | None = None
@@ -132,23 +140,20 @@ class StreamingContext(SourceMethods):
         at = labelled("union")
         if not streams:
             raise ConfigurationError("union needs at least one stream.", hint="Write ssc.union(a, b).")
-        nodes = [streams[0].of_this_program(stream, at) for stream in streams]
-        self._check_mine(streams[0])
+        nodes = [self._node_of(stream, at) for stream in streams]
         return streams[0] if len(streams) == 1 else streams[0].add(UnionNode(nodes, at))
 
     def transform(self, streams: Sequence[DStream[Any]], f: Callable[..., RDD[U] | None]) -> DStream[U]:
         """Make one RDD of the RDDs of several streams: `f(rdds)`, or `f(rdds, batch)`."""
-        at = labelled("transform", f)
+        at = labelled("transform", f, takes=1, batch=True)
         if not streams:
             raise ConfigurationError("transform needs at least one stream.", hint="Write ssc.transform([a, b], f).")
         with_batch = wants_batch(f, 1)
-        nodes = [streams[0].of_this_program(stream, at) for stream in streams]
-        self._check_mine(streams[0])
+        nodes = [self._node_of(stream, at) for stream in streams]
         return streams[0].add(TransformNode(nodes, lambda rdds, batch: f(rdds, batch) if with_batch else f(rdds), at))
 
-    def _check_mine(self, stream: DStream[Any]) -> None:
-        if stream.program is not self.program:
-            raise ConfigurationError("The streams belong to another context.", hint="Use the context they came from.")
+    def _node_of(self, stream: DStream[Any], at: Label) -> Node:
+        return node_of(stream, self.program, at)
 
     def remember(self, duration: Duration) -> None:
         """Keep the RDDs of the last while for `slice`.
@@ -181,35 +186,42 @@ class StreamingContext(SourceMethods):
             GraphError: the program has no output operation.
         """
         self._check_startable()
-        self.program.graph.freeze()
-        for tell in self._starting:
-            tell(self)
-        with self._active_lock:
-            running = self._active.get(self.name)
-            if running is not None and running.state == "active":
-                raise LifecycleError(
-                    f"A context named {self.name!r} is active already.",
-                    detail="It was started in this process and has not been stopped.",
-                    hint=f"Stop it with ms.StreamingContext.active({self.name!r}).stop(), or give this one a name=.",
-                )
-            if any(other.context is self.context and other.state == "active" for other in self._active.values()):
-                raise LifecycleError(
-                    "The Context of this streaming context runs another stream already.",
-                    detail="The executors of a Context hold the state of one stream at a time.",
-                    hint="Stop the other stream, or give each a Context of its own.",
-                )
-            self._driver = self._make_driver()
-            self._active[self.name] = self
+        self.context.check_open()
+        with self.program.graph.starting():
+            for tell in self._starting:
+                tell(self)
+            with self._active_lock:
+                self._check_alone()
+                self._driver = self._make_driver()
+                self._active[self.name] = self
         self._driver.start()
+
+    def _check_alone(self) -> None:
+        running = self._active.get(self.name)
+        if running is not None and running.state == "active":
+            raise LifecycleError(
+                f"A context named {self.name!r} is active already.",
+                detail="It was started in this process and has not been stopped.",
+                hint=f"Stop it with ms.StreamingContext.active({self.name!r}).stop(), or give this one a name=.",
+            )
+        if any(other.context is self.context and other.state == "active" for other in self._active.values()):
+            raise LifecycleError(
+                "The Context of this streaming context runs another stream already.",
+                detail="The executors of a Context hold the state of one stream at a time.",
+                hint="Stop the other stream, or give each a Context of its own.",
+            )
 
     def _check_startable(self) -> None:
         if self.state == "active":
             raise LifecycleError(
-                "This context is active already.", hint="Start it once; wait with await_termination()."
+                "This context is active already.",
+                detail=f"{self!r} was started before.",
+                hint="Start it once; wait with await_termination().",
             )
         if self.state == "stopped":
             raise LifecycleError(
                 "This context has been stopped, and a stopped one cannot start again.",
+                detail=f"{self!r}: its executors and its inputs have been let go.",
                 hint="Make a new StreamingContext and put the program together again.",
             )
 
@@ -243,7 +255,7 @@ class StreamingContext(SourceMethods):
         )
         receivers = ReceiverWork(graph, self._bus, clock, interval_ms, zero_ms)
         tuning = ProcessTuning() if self._tuned else None
-        return Driver(started, batches, receivers, self._bus, self._environment, tuning)
+        return Driver(started, batches, receivers, self._bus, self._environment, tuning, self.name)
 
     def stop(self, graceful: bool = True, timeout: float | None = None) -> bool:
         """End the stream and wait for its end; a second call does no harm.
@@ -281,7 +293,9 @@ class StreamingContext(SourceMethods):
         """
         driver = self._driver
         if driver is None:
-            raise LifecycleError("This context was not started.", hint="Call start() first.")
+            raise LifecycleError(
+                "This context was not started.", detail=f"There is nothing to wait for: {self!r}.", hint="Call start()."
+            )
         if not driver.wait(timeout):
             return False
         self._leave()
@@ -333,6 +347,25 @@ class StreamingContext(SourceMethods):
 def _count_checked(value: int, argument: str, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigurationError(
-            f"{argument} must be a whole number of at least {least}.", detail=f"{argument}={value!r}."
+            f"{argument} must be a whole number of at least {least}.",
+            detail=f"{argument}={shown(value)}.",
+            hint=f"Give an int, {least} or more.",
         )
     return value
+
+
+def _context_checked(context: Any, backend: object, workers: int | None) -> Context:
+    if not isinstance(context, Context):
+        raise ArgumentTypeError(
+            "context is no Context.",
+            detail=f"context={shown(context)} is of type {type(context).__name__}.",
+            hint="Give a millstream.Context, or leave it out: the streaming context makes one.",
+        )
+    if backend is not None or workers is not None:
+        raise ConfigurationError(
+            "A context that is given has its backend already.",
+            detail=f"backend={shown(backend)}, workers={workers} beside context={context!r}.",
+            hint="Give backend= and workers= to the Context, or leave context= out.",
+        )
+    context.check_open()
+    return context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from millstream.control.instructions import PlanBatch
 from millstream.control.journal import Journal
 from millstream.environment.clock import Clock
 from millstream.environment.logger import logger
+from millstream.errors import MillstreamError, UserCodeError
 from millstream.execution.backend import Backend
 from millstream.execution.scheduler import Scheduler
 from millstream.graph.batch_run import BatchRun
@@ -19,6 +20,7 @@ from millstream.graph.inputs import FeedInput, InputNode, PlannedInput, QueueInp
 from millstream.graph.outputs import Output
 from millstream.model.batch import Batch, BatchInput
 from millstream.model.ports.block_feed import Block
+from millstream.model.ports.replayable_source import Plan, ReplayableSource
 from millstream.observe.events import BatchCompleted, OutputReport
 
 
@@ -62,12 +64,18 @@ class BatchWork:
         self._works: dict[int, _Work] = {}
 
     def open(self, lineage_id: str) -> None:
-        """Open sources and outputs."""
-        for node in self._graph.inputs:
-            if isinstance(node, SourceInput):
-                node.source.open(None)
-        for output in self._graph.outputs:
-            output.open(lineage_id)
+        """Open sources and outputs; when one cannot be opened, those opened before are closed."""
+        opened: list[Callable[[], None]] = []
+        try:
+            for source in self._sources():
+                source.open(None)
+                opened.append(source.close)
+            for output in self._graph.outputs:
+                output.open(lineage_id)
+                opened.append(output.close)
+        except BaseException:
+            _close(opened)
+            raise
 
     def hold(self, name: str, block_id: int, block: Block) -> None:
         """Keep a block until the batch that gets it is done."""
@@ -103,7 +111,7 @@ class BatchWork:
             blocks = [held[block_id] for block_id in instruction.blocks.get(node.name, ())]
             return PlannedInput(blocks=blocks, records=sum(block.records for block in blocks))
         if isinstance(node, SourceInput):
-            plan = node.source.plan(instruction.time_ms, self._positions.get(node.name), node.limit)
+            plan = _plan_of(node, instruction.time_ms, self._positions.get(node.name))
             work.positions[node.name] = plan.position
             counts = [split.records for split in plan.splits]
             known = [count for count in counts if count is not None]
@@ -129,8 +137,7 @@ class BatchWork:
             attempt,
             {name: BatchInput(planned.records, planned.description) for name, planned in work.planned.items()},
         )
-        run = BatchRun(batch, self._zero_ms, work.planned, Scheduler(self._backend, batch))
-        work.run = run
+        work.run = run = BatchRun(batch, self._zero_ms, work.planned, Scheduler(self._backend, batch))
         if self._memory:
             self._backend.begin_state(time_ms)
             for node in self._memory:
@@ -195,7 +202,11 @@ class BatchWork:
         for name in outputs:
             if name in work.staged:
                 assert work.batch is not None
-                self._outputs[name].discard(work.batch, work.staged.pop(name))
+                try:
+                    self._outputs[name].discard(work.batch, work.staged.pop(name))
+                except Exception:
+                    # Why not raised: nobody follows what was staged, and the error of the attempt must not be lost.
+                    logger.exception("The output %s could not discard what a failed attempt had staged.", name)
 
     def release_blocks(self, instruction: PlanBatch) -> None:
         """Forget the blocks of a batch that is planned: its plan holds them from now on."""
@@ -209,15 +220,33 @@ class BatchWork:
         closers: list[Callable[[], None]] = [source.close for source in self._sources()]
         if self._memory:
             closers.append(self._backend.drop_state)
-        closers += [output.close for output in self._graph.outputs]
-        for close in closers:
-            try:
-                close()
-            except Exception:
-                logger.exception("Closing a source, a sink or the state failed.")
+        _close([*closers, *(output.close for output in self._graph.outputs)])
 
-    def _sources(self) -> list[Any]:
+    def _sources(self) -> list[ReplayableSource[Any]]:
         return [node.source for node in self._graph.inputs if isinstance(node, SourceInput)]
+
+
+def _plan_of(node: SourceInput, time_ms: int, after: Any) -> Plan:
+    try:
+        return node.source.plan(time_ms, after, node.limit)
+    except MillstreamError:
+        raise
+    except Exception as error:
+        raise UserCodeError(
+            f"The source {node.source.name} raised {type(error).__name__} in plan: {error}",
+            operator=node.label.operator,
+            site=node.label.site,
+            detail=f"{node.label.operator} was added at {node.label.site}.",
+            hint="The traceback of the cause shows the line.",
+        ) from error
+
+
+def _close(closers: Iterable[Callable[[], None]]) -> None:
+    for close in closers:
+        try:
+            close()
+        except Exception:
+            logger.exception("Closing a source, a sink or the state failed.")
 
 
 def _input_plan(name: str, instruction: PlanBatch, work: _Work) -> InputPlan:

@@ -47,10 +47,12 @@ from millstream.control.instructions import (
 )
 from millstream.control.machine import Machine
 from millstream.control.receiver_work import ReceiverWork
+from millstream.control.whereabouts import note_whereabouts
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
 from millstream.environment.loop import Loop
 from millstream.environment.process_tuning import ProcessTuning
+from millstream.model.batch import Batch
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import (
     BatchAttemptFailed,
@@ -71,6 +73,7 @@ class Driver:
         bus: hears what happens.
         environment: clock and loop.
         tuning: tunes the process while the stream runs, or None to leave it alone.
+        stream: the name of the stream, for errors.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Driver:
         bus: EventBus,
         environment: Environment,
         tuning: ProcessTuning | None,
+        stream: str,
     ) -> None:
         self._program = program
         self._batches = batches
@@ -89,6 +93,7 @@ class Driver:
         self._environment = environment
         self._clock = environment.clock
         self._tuning = tuning
+        self._stream = stream
         self._machine = Machine()
         self._posted: deque[Fact] = deque()
         self._timers: list[tuple[float, int, Fact]] = []
@@ -211,7 +216,7 @@ class Driver:
         try:
             records = self._batches.plan(instruction)
         except Exception as error:
-            return PlanFailed(time_ms, Failure.of(error))
+            return PlanFailed(time_ms, self._failure_of(error, time_ms))
         self._batches.release_blocks(instruction)
         return BatchPlanned(time_ms, records)
 
@@ -220,8 +225,9 @@ class Driver:
         try:
             self._batches.run(time_ms, attempt, instruction.outputs)
         except BaseException as error:
+            failure = self._failure_of(error, time_ms)
             self._bus.post(BatchAttemptFailed(time_ms, attempt, f"{type(error).__name__}: {error}"))
-            return BatchFailed(time_ms, attempt, Failure.of(error))
+            return BatchFailed(time_ms, attempt, failure)
         return BatchPrepared(time_ms, attempt)
 
     def _commit(self, instruction: CommitOutput) -> Fact:
@@ -229,17 +235,21 @@ class Driver:
         try:
             self._batches.commit(time_ms, output)
         except BaseException as error:
-            return CommitFailed(time_ms, output, Failure.of(error))
+            return CommitFailed(time_ms, output, self._failure_of(error, time_ms))
         return OutputCommitted(time_ms, output)
 
     def _finish(self, instruction: FinishBatch) -> Fact:
         try:
             report = self._batches.finish(instruction.time_ms)
         except Exception as error:
-            return FinishFailed(instruction.time_ms, Failure.of(error))
+            return FinishFailed(instruction.time_ms, self._failure_of(error, instruction.time_ms))
         self._finished_batch = True
         self._bus.post(report)
         return BatchFinished(instruction.time_ms)
+
+    def _failure_of(self, error: BaseException, time_ms: int) -> Failure:
+        note_whereabouts(error, self._stream, Batch(time_ms))
+        return Failure.of(error)
 
     def _roll_back(self, instruction: RollBackBatch) -> None:
         self._batches.roll_back(instruction.time_ms, instruction.outputs)

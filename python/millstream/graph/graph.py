@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from millstream.errors import GraphError, LifecycleError
 from millstream.graph.inputs import InputNode
@@ -54,8 +55,9 @@ class Graph:
         """Give the name of the next input: the user's, or its place among the inputs."""
         return label.name if label.name is not None else f"{label.operator}-{len(self.inputs)}"
 
-    def freeze(self) -> None:
-        """Check the graph before it starts; from here on it cannot change.
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Check the graph before it starts; from here on it cannot change, unless the start raises.
 
         Raises:
             GraphError: there is no output operation.
@@ -67,6 +69,11 @@ class Graph:
                 hint="Add one, such as .print(), .foreach_rdd(f) or .collect_to(list).",
             )
         self._frozen = True
+        try:
+            yield
+        except BaseException:
+            self._frozen = False
+            raise
 
     @property
     def memory_nodes(self) -> Iterator[MemoryNode]:

@@ -77,7 +77,7 @@ class RDDOutput(Output):
         except MillstreamError:
             raise
         except Exception as error:
-            raise output_failed(self, run.batch, error) from error
+            raise output_failed(self.name, self.label, run.batch, error) from error
 
     def commit(self, batch: Batch, staged: Any) -> None:
         """The function did its work already."""
@@ -127,7 +127,7 @@ class DeliveryOutput(Output):
         except MillstreamError:
             raise
         except Exception as error:
-            raise output_failed(self, batch, error) from error
+            raise output_failed(self.name, self.label, batch, error) from error
 
 
 class SinkOutput(Output):
@@ -136,7 +136,7 @@ class SinkOutput(Output):
     def __init__(self, node: Node, sink: Sink[Any], name: str, label: Label) -> None:
         super().__init__(node, name, label)
         self.sink = sink
-        self._end = ApplyPartition(StagePartition(sink))
+        self._end = ApplyPartition(StagePartition(sink, name, label))
 
     def open(self, lineage_id: str) -> int | None:
         """Open the sink."""
@@ -149,7 +149,12 @@ class SinkOutput(Output):
 
     def commit(self, batch: Batch, staged: Any) -> None:
         """Commit the receipts."""
-        self.sink.commit(batch, staged)
+        try:
+            self.sink.commit(batch, staged)
+        except MillstreamError:
+            raise
+        except Exception as error:
+            raise output_failed(self.name, self.label, batch, error) from error
 
     def discard(self, batch: Batch, staged: Any) -> None:
         """Discard the receipts."""
@@ -161,23 +166,36 @@ class SinkOutput(Output):
 
 
 class StagePartition:
-    """Stages one partition on an executor."""
+    """Stages one partition on an executor.
 
-    def __init__(self, sink: Sink[Any]) -> None:
+    Args:
+        sink: takes the partition.
+        name: of the output, for errors.
+        label: of the output, for errors.
+    """
+
+    def __init__(self, sink: Sink[Any], name: str, label: Label) -> None:
         self.sink = sink
+        self.name = name
+        self.label = label
 
     def __call__(self, batch: Batch, index: int, data: PartitionData) -> Any:
         """Stage a partition and give its receipt."""
-        return self.sink.stage(batch, index, Partition(data))
+        try:
+            return self.sink.stage(batch, index, Partition(data))
+        except MillstreamError:
+            raise
+        except Exception as error:
+            raise output_failed(self.name, self.label, batch, error) from error
 
 
-def output_failed(output: Output, batch: Batch, error: Exception) -> UserCodeError:
-    """The error for an output whose function raised."""
+def output_failed(name: str, label: Label, batch: Batch, error: Exception) -> UserCodeError:
+    """The error for an output whose function or sink raised."""
     return UserCodeError(
-        f"The output {output.name} raised {type(error).__name__}: {error}",
-        operator=output.label.operator,
-        site=output.label.site,
+        f"The output {name} raised {type(error).__name__}: {error}",
+        operator=label.operator,
+        site=label.site,
         batch_time_ms=batch.time_ms,
-        detail=f"{output.label.operator} at {output.label.site}, batch {batch.time.isoformat()}.",
-        hint="The cause below shows the line.",
+        detail=f"{label.operator} was added at {label.site}.",
+        hint="The traceback of the cause shows the line.",
     )

@@ -35,19 +35,19 @@ class TransformNode(Node):
             raise
         except Exception as error:
             raise UserCodeError(
-                f"The function given to {self.label.operator} raised {type(error).__name__}: {error}",
+                f"The function of {self.label.operator} raised {type(error).__name__}: {error}",
                 operator=self.label.operator,
                 site=self.label.site,
                 batch_time_ms=run.time_ms,
-                detail=f"{self.label.operator} at {self.label.site}, batch {run.batch.time.isoformat()}.",
-                hint="The cause below shows the line.",
+                detail=f"{self.label.operator} was added at {self.label.site}.",
+                hint="The traceback of the cause shows the line.",
             ) from error
         if result is None:
             return None
         if not isinstance(result, RDD):
             raise ArgumentTypeError(
-                f"The function given to {self.label.operator} must return an RDD or None.",
-                detail=f"At {self.label.site} it returned {shown(result)}.",
+                f"The function of {self.label.operator} must return an RDD or None.",
+                detail=f"It returned {shown(result)}; {self.label.operator} was added at {self.label.site}.",
                 hint="Return rdd.map(...) or another RDD; use foreach_rdd for work without a result.",
             )
         return result.lineage

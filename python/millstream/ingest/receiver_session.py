@@ -216,7 +216,7 @@ class ReceiverSession(Session, ReceiverHost):
             f"The receiver {self._receiver.name} raised {type(cause).__name__} in {method}: {cause}",
             operator="receiver",
             detail=f"{type(self._receiver).__qualname__}.{method}.",
-            hint="The cause below shows the line.",
+            hint="The traceback of the cause shows the line.",
         )
         error.__cause__ = cause
         return error

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from millstream.errors import GraphError
+from millstream.errors import ArgumentTypeError, GraphError
 
 
 def wants_batch(f: Callable[..., Any], normal: int) -> bool:
@@ -41,17 +41,47 @@ def required_positionals(f: Callable[..., Any]) -> int | None:
     """
     if type(f) is FunctionType and not hasattr(f, "__wrapped__"):
         return max(0, f.__code__.co_argcount - len(f.__defaults__ or ()))
-    signature = _signature(f, follow=False)
-    if hasattr(f, "__wrapped__") and (signature is None or _takes_any(signature)):
-        # Why only then: a decorator's (*args) passes on what the wrapped function takes, but one that names its
-        # parameters takes these, whatever functools.wraps copied.
-        signature = _signature(f, follow=True)
+    signature = _known_signature(f)
     if signature is None:
         return None
     return sum(
         parameter.default is inspect.Parameter.empty
         and parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         for parameter in signature.parameters.values()
+    )
+
+
+def refuse_arguments(f: Callable[..., Any], operator: str, normal: int, *, batch: bool) -> None:
+    """Refuse a function that cannot be called with the arguments that an operator gives.
+
+    A function whose signature cannot be known is not refused.
+
+    Args:
+        f: any callable.
+        operator: the operator that would call it, for the error.
+        normal: how many positional arguments the operation gives.
+        batch: whether it gives the batch as one more to a function that requires it.
+
+    Raises:
+        ArgumentTypeError: it requires more or takes fewer.
+
+    Example:
+        >>> refuse_arguments(lambda x, batch: x, "map", 1, batch=True)
+        >>> refuse_arguments(max, "reduce_by_key", 2, batch=False)
+    """
+    signature = _known_signature(f)
+    if signature is None:
+        return
+    for count in (normal, normal + 1) if batch else (normal,):
+        try:
+            signature.bind(*(None,) * count)
+        except TypeError:
+            continue
+        return
+    raise ArgumentTypeError(
+        f"{operator} was given a function that it cannot call.",
+        detail=f"{_named(f)}{signature} must take {normal} positional argument{'s' * (normal != 1)}.",
+        hint="A function may take the Batch as one more argument." if batch else None,
     )
 
 
@@ -79,6 +109,15 @@ def refuse_coroutine(f: Callable[..., Any], operator: str) -> None:
 
 def _takes_any(signature: inspect.Signature) -> bool:
     return any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in signature.parameters.values())
+
+
+def _known_signature(f: Callable[..., Any]) -> inspect.Signature | None:
+    signature = _signature(f, follow=False)
+    if hasattr(f, "__wrapped__") and (signature is None or _takes_any(signature)):
+        # Why only then: a decorator's (*args) passes on what the wrapped function takes, but one that names its
+        # parameters takes these, whatever functools.wraps copied.
+        signature = _signature(f, follow=True)
+    return signature
 
 
 def _signature(f: Callable[..., Any], *, follow: bool) -> inspect.Signature | None:

@@ -6,16 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from millstream.errors import ArgumentTypeError, ConfigurationError, shown
-from millstream.model.arity import refuse_coroutine
+from millstream.model.arity import refuse_arguments, refuse_coroutine
 from millstream.rdd.core import RDDCore
 from millstream.rdd.runner import Runner
 
 
-def check_function(f: object, operator: str, argument: str = "f") -> None:
-    """Refuse what cannot be called, and coroutine functions, which nobody would await.
+def check_function(
+    f: object, operator: str, argument: str = "f", *, takes: int | None = None, batch: bool = False
+) -> None:
+    """Refuse what cannot be called, or not as the operator will, and coroutine functions, which nobody would await.
+
+    Args:
+        f: what was given.
+        operator: the method, for the error.
+        argument: the argument, for the error.
+        takes: how many positional arguments the operator gives; None: not checked here.
+        batch: the operator gives the batch as one more to a function that requires it.
 
     Raises:
-        ArgumentTypeError: `f` is not a plain function.
+        ArgumentTypeError: `f` cannot be called, or not with these arguments.
+        GraphError: `f` is a coroutine function.
     """
     if not callable(f):
         raise ArgumentTypeError(
@@ -24,6 +34,8 @@ def check_function(f: object, operator: str, argument: str = "f") -> None:
             hint=f"Give a function or a lambda to {operator}.",
         )
     refuse_coroutine(f, operator)
+    if takes is not None:
+        refuse_arguments(f, operator, takes, batch=batch)
 
 
 def whole_number(value: object, operator: str, argument: str, *, least: int) -> int:

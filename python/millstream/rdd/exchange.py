@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from millstream.errors import InternalError
 from millstream.model.label import Label
 from millstream.model.partition import Rows
-from millstream.rdd.failures import function_failed, key_refused, not_comparable
+from millstream.rdd.failures import function_failed, key_refused, not_comparable, pairs_refused
 from millstream.rdd.operations import Collect, Combine, Count, CountValues, End
 from millstream.rdd.partitioner import ByRange, Partitioner, key_of
 from millstream.rdd.ranges import find_bounds
@@ -184,10 +184,11 @@ class ByKey(Exchange):
     def split(self, result: Any, index: int) -> Sequence[Piece]:
         """Split the pairs by key."""
         assert self.partitioner is not None
+        pairs = _list_of(result)
         try:
-            return self.partitioner.split_pairs(_list_of(result))
+            return self.partitioner.split_pairs(pairs)
         except (TypeError, ValueError) as error:
-            raise key_refused(self.label, error) from error
+            raise pairs_refused(self.label, error, pairs) from error
 
     def in_place(self) -> Exchange | None:
         """Pieces are nothing but rows, so rows merge in the same way."""

@@ -178,14 +178,15 @@ class PairMethods(RDDCore[T_co]):
             >>> pairs.partition_by(2, lambda key: key).glom().collect()
             [[(2, 'b')], [(3, 'c'), (1, 'a')]]
         """
+        at = label("partition_by")
         count = partitions_checked(partitions, self.runner.default_partitions)
         partitioner: Partitioner = KeyGroups(count)
         if f is not None:
             check_function(f, "partition_by")
-            partitioner = ByFunction(count, f)
+            partitioner = ByFunction(count, f, at)
         if self.lineage.partitioner == partitioner:
             return self.derive(self.lineage)
-        return _exchanged(self, ByKey(partitioner, label("partition_by")))
+        return _exchanged(self, ByKey(partitioner, at))
 
 
 @dataclass(frozen=True, slots=True)

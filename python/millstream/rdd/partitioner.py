@@ -101,24 +101,26 @@ class ByFunction(_PerKey):
     Args:
         partitions: how many partitions.
         f: gives an int for a key, the same one in every process.
+        label: the operator, for errors.
     """
 
-    __slots__ = ("f", "partitions")
+    __slots__ = ("f", "label", "partitions")
 
-    def __init__(self, partitions: int, f: Callable[[Any], int]) -> None:
+    def __init__(self, partitions: int, f: Callable[[Any], int], label: Label = _PARTITION_BY) -> None:
         self.partitions = partitions
         self.f = f
+        self.label = label
 
     def partition_of(self, key: Any) -> int:
         """Give the partition that the function chose."""
         try:
             number = self.f(key)
         except Exception as error:
-            raise function_failed(_PARTITION_BY, error, "placing the key", key) from error
+            raise function_failed(self.label, error, "placing the key", key) from error
         if not isinstance(number, int):
             raise ArgumentTypeError(
                 "A partition function must return an int.",
-                detail=f"For the key {shown(key)} it returned {shown(number)}.",
+                detail=f"For the key {shown(key)} it returned {shown(number)}; it was given at {self.label.site}.",
                 hint="Return a whole number; it is taken modulo the number of partitions.",
             )
         return number % self.partitions

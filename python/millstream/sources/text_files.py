@@ -206,7 +206,7 @@ class TextFileSource(ReplayableSource[str]):
                 operator="text_file_stream",
                 record=shown(path),
                 detail=f"It was given {path}.",
-                hint="The cause below shows the line.",
+                hint="The traceback of the cause shows the line.",
             ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, overload
 
-from millstream.errors import ArgumentTypeError, ConfigurationError
+from millstream.errors import ArgumentTypeError, ConfigurationError, shown
 from millstream.model.batch import Batch
 from millstream.model.durations import Duration, duration_ms
 from millstream.state.state import State
@@ -89,12 +89,14 @@ class StateSpec(Generic[K, V, S, T]):
         if not callable(f):
             raise ArgumentTypeError(
                 "A StateSpec needs a function.",
-                detail=f"It was given {f!r}, of type {type(f).__name__}.",
+                detail=f"It was given {shown(f)}, of type {type(f).__name__}.",
                 hint="Give f(key, value, state).",
             )
         if partitions is not None and (not isinstance(partitions, int) or partitions < 1):
             raise ConfigurationError(
-                "partitions must be a whole number above zero.", detail=f"partitions={partitions!r}."
+                "partitions must be a whole number above zero.",
+                detail=f"partitions={partitions!r}.",
+                hint="Give an int from 1 to 1024, or leave it out.",
             )
         self.f = f
         self._initial = initial_state

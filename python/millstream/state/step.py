@@ -74,14 +74,15 @@ class StateStep(ABC):
         refusal = None if record is NO_RECORD else _refusal(record, label)
         if refusal is not None:
             return refusal
-        operator = f"{label.operator} ({label.name})" if label.name else label.operator
+        operator = f"{label.operator} {label.name!r}" if label.name else label.operator
         reason: object = error
-        detail = f"Batch {batch.time_ms}, record {shown(record)}{_place(label)}."
-        hint: str | None = "The cause below shows the line."
+        about = "" if record is NO_RECORD else f"record {shown(record)}; "
+        detail = f"{about}batch {batch.time.isoformat()} ({batch.time_ms} ms){_place(label)}."
+        hint: str | None = "The traceback of the cause shows the line."
         if isinstance(error, MillstreamError):
             reason, hint = error.message, error.hint
-            detail += f" {error.detail}" if error.detail else ""
-        message = f"A function given to {operator} raised {type(error).__name__}: {reason}"
+            detail = f"{error.detail} {detail}" if error.detail else detail
+        message = f"The function of {operator} raised {type(error).__name__}: {reason}"
         if isinstance(error, ShippingError):
             message = f"A state of {operator} cannot be kept: {reason}"
         return UserCodeError(
@@ -107,9 +108,9 @@ def _refusal(record: Any, label: Label) -> ArgumentTypeError | None:
         key, _ = record
     except (TypeError, ValueError):
         return ArgumentTypeError(
-            f"{label.operator} met a record that is not a pair.",
-            detail=f"The record is {shown(record)}{_place(label)}.",
-            hint="Give (key, value) tuples, for example by .map(lambda x: (x, 1)).",
+            f"{label.operator} was given a record that is not a pair.",
+            detail=f"The record is {shown(record)} of type {type(record).__name__}{_place(label)}.",
+            hint="A pair is a tuple of two, (key, value); make pairs first, for instance with map(lambda x: (x, 1)).",
         )
     try:
         check_key(key)
@@ -120,4 +121,4 @@ def _refusal(record: Any, label: Label) -> ArgumentTypeError | None:
 
 
 def _place(label: Label) -> str:
-    return f", at {label.site}" if label.site else ""
+    return f"; {label.operator} was added at {label.site}" if label.site else ""

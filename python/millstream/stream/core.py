@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from millstream.errors import ArgumentTypeError, GraphError
+from millstream.errors import ArgumentTypeError, GraphError, shown
 from millstream.graph.node import Node
-from millstream.model.arity import refuse_coroutine
 from millstream.model.label import Label
+from millstream.rdd.arguments import check_function
 from millstream.rdd.core import label
 from millstream.rdd.operations import Operation
 from millstream.rdd.partitioner import KeyGroups, partitions_checked
@@ -53,42 +53,60 @@ class StreamCore(Generic[T_co]):
 
     def of_this_program(self, other: StreamCore[Any], at: Label) -> Node:
         """Give the node of another stream of the same program."""
-        if not isinstance(other, StreamCore):
-            raise ArgumentTypeError(
-                f"{at.operator} needs a stream.",
-                detail=f"It was given {other!r} of type {type(other).__name__}.",
-                hint="Inside transform(f), join with an RDD; streams join with streams.",
-            )
-        if other.program is not self.program:
-            raise GraphError(
-                f"{at.operator} was given a stream of another context.",
-                detail=f"At {at.site}.",
-                hint="Make both streams from the same StreamingContext.",
-            )
-        return other.node
+        return node_of(other, self.program, at)
 
     def __repr__(self) -> str:
         return f"<DStream {self.node.id} of {self.node.label.site}>"
 
 
-def labelled(operator: str, f: Callable[..., Any] | None = None, name: str | None = None) -> Label:
-    """Label an operator with the user's call, after a check of its function.
+def node_of(stream: Any, program: Program, at: Label) -> Node:
+    """Give the node of a stream.
 
     Raises:
-        ArgumentTypeError: `f` cannot be called.
-        GraphError: `f` is a coroutine function, which nothing would await.
+        ArgumentTypeError: it is no stream.
+        GraphError: it belongs to another program.
     """
-    if f is not None:
-        callable_checked(f, operator)
-    return label(operator, name)
-
-
-def callable_checked(f: Any, operator: str) -> None:
-    """Check that something is a function that can be called for each record."""
-    if not callable(f):
+    if not isinstance(stream, StreamCore):
         raise ArgumentTypeError(
-            f"{operator} needs a function.",
-            detail=f"It was given {f!r} of type {type(f).__name__}.",
-            hint=f"Give a function or a lambda, such as .{operator}(lambda x: x).",
+            f"{at.operator} needs a stream.",
+            detail=f"It was given {shown(stream)} of type {type(stream).__name__}.",
+            hint="Streams go with streams; to bring in an RDD, use transform(lambda rdd: ...).",
         )
-    refuse_coroutine(f, operator)
+    if stream.program is not program:
+        raise GraphError(
+            f"{at.operator} was given a stream of another context.",
+            detail=f"{stream!r}; the call is at {at.site}.",
+            hint="Make all streams from the same StreamingContext.",
+        )
+    return stream.node
+
+
+def labelled(
+    operator: str,
+    *functions: Callable[..., Any],
+    takes: int | None = None,
+    batch: bool = False,
+    name: str | None = None,
+) -> Label:
+    """Label an operator with the user's call, after a check of its functions.
+
+    Args:
+        operator: the method that the user called.
+        functions: what it was given as functions.
+        takes: how many positional arguments they get; None: not checked here.
+        batch: they get the batch as one more if they require it.
+        name: what the user calls the operator.
+
+    Raises:
+        ArgumentTypeError: a function cannot be called, or not with these arguments; or the name is no text.
+        GraphError: a function is a coroutine function, which nothing would await.
+    """
+    for f in functions:
+        check_function(f, operator, takes=takes, batch=batch)
+    if name is not None and not isinstance(name, str):
+        raise ArgumentTypeError(
+            f"The name of {operator} is no text.",
+            detail=f"name={shown(name)} is of type {type(name).__name__}.",
+            hint='Give a str, such as name="totals", that no other operator of the program has.',
+        )
+    return label(operator, name)

@@ -47,7 +47,7 @@ class NarrowMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, numbers: numbers.map(lambda x: x * 10), [[1, 2], [3]])
             [[10, 20], [30]]
         """
-        return self.narrow(Map(f, labelled("map", f, name)))
+        return self.narrow(Map(f, labelled("map", f, takes=1, batch=True, name=name)))
 
     @overload
     def flat_map(self, f: Callable[[T_co], Iterable[U]], *, name: str | None = None) -> DStream[U]: ...
@@ -65,7 +65,7 @@ class NarrowMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, lines: lines.flat_map(str.split), [["a b", "c"]])
             [['a', 'b', 'c']]
         """
-        return self.narrow(FlatMap(f, labelled("flat_map", f, name)))
+        return self.narrow(FlatMap(f, labelled("flat_map", f, takes=1, batch=True, name=name)))
 
     @overload
     def filter(self, f: Callable[[T_co], object], *, name: str | None = None) -> DStream[T_co]: ...
@@ -79,7 +79,7 @@ class NarrowMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, numbers: numbers.filter(lambda x: x % 2), [[1, 2, 3], [4]])
             [[1, 3], []]
         """
-        return self.narrow(Filter(f, labelled("filter", f, name)))
+        return self.narrow(Filter(f, labelled("filter", f, takes=1, batch=True, name=name)))
 
     def glom(self, *, name: str | None = None) -> DStream[list[T_co]]:
         """Make one list of each partition.
@@ -99,7 +99,7 @@ class NarrowMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, numbers: numbers.map_partitions(lambda rows: [sum(rows)]), [[1, 2], []])
             [[3], [0]]
         """
-        return self.narrow(MapPartitions(f, False, labelled("map_partitions", f, name)))
+        return self.narrow(MapPartitions(f, False, labelled("map_partitions", f, takes=1, batch=True, name=name)))
 
     def map_partitions_with_index(
         self, f: Callable[[int, Iterator[T_co]], Iterable[U]], *, name: str | None = None
@@ -111,7 +111,9 @@ class NarrowMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, s: s.map_partitions_with_index(lambda i, rows: [(i, sum(rows))]), [[1, 2]])
             [[(0, 3)]]
         """
-        return self.narrow(MapPartitions(f, True, labelled("map_partitions_with_index", f, name)))
+        return self.narrow(
+            MapPartitions(f, True, labelled("map_partitions_with_index", f, takes=2, batch=True, name=name))
+        )
 
     def repartition(self, partitions: int, *, name: str | None = None) -> DStream[T_co]:
         """Deal the records of each batch out over so many partitions."""
@@ -145,7 +147,7 @@ class NarrowMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, s: s.transform(lambda rdd: rdd.sort_by(lambda x: x)), [[3, 1, 2]])
             [[1, 2, 3]]
         """
-        at = labelled("transform", f, name)
+        at = labelled("transform", f, takes=1, batch=True, name=name)
         with_batch = wants_batch(f, 1)
         return self.add(
             TransformNode([self.node], lambda rdds, batch: f(rdds[0], batch) if with_batch else f(rdds[0]), at)
@@ -165,7 +167,7 @@ class NarrowMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, a, b: a.transform_with(b, lambda x, y: x.union(y)), [[1]], [[2]])
             [[1, 2]]
         """
-        at = labelled("transform_with", f, name)
+        at = labelled("transform_with", f, takes=2, batch=True, name=name)
         with_batch = wants_batch(f, 2)
         nodes = [self.node, self.of_this_program(other, at)]
         return self.add(TransformNode(nodes, lambda rdds, batch: f(*rdds, batch) if with_batch else f(*rdds), at))

@@ -93,7 +93,7 @@ class OutputMethods(StreamCore[T_co]):
             f: gets the `RDD` of the batch, and the `Batch` when it requires a second argument.
             name: identity of the output.
         """
-        at = labelled("foreach_rdd", f, name)
+        at = labelled("foreach_rdd", f, takes=1, batch=True, name=name)
         with_batch = wants_batch(f, 1)
 
         def call(rdd: RDD[Any], batch: Batch) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from millstream.graph.shuffle import ShuffleNode
 from millstream.model.batch import Batch
+from millstream.rdd.arguments import check_function
 from millstream.rdd.exchange import ByKey, Cogroup, CombineByKey, CountAll, CountValuesByKey, Exchange, GroupByKey
 from millstream.rdd.joins import inner_pairs, left_pairs, outer_pairs, right_pairs
 from millstream.rdd.operations import FlatMapValues, Keys, Map, MapValues, Values
@@ -49,7 +50,7 @@ class PairMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, numbers: numbers.reduce(lambda a, b: a + b), [[1, 2, 3], []])
             [[6], []]
         """
-        at = labelled("reduce", f, name)
+        at = labelled("reduce", f, takes=2, name=name)
         pairs = self.narrow(Map(under_none, at_inside(at)))
         exchange = CombineByKey(self.key_groups(1), None, f, f, at)
         return pairs.shuffled(exchange).narrow(Values(at_inside(at)))
@@ -96,7 +97,7 @@ class PairMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, pairs: pairs.reduce_by_key(add), [[("a", 1), ("b", 2), ("a", 3)]])
             [[('a', 4), ('b', 2)]]
         """
-        at = labelled("reduce_by_key", f, name)
+        at = labelled("reduce_by_key", f, takes=2, name=name)
         return as_pairs(self).shuffled(CombineByKey(self.key_groups(partitions), None, f, f, at))
 
     def combine_by_key(
@@ -125,9 +126,10 @@ class PairMethods(StreamCore[T_co]):
             ... )
             [[('a', [1, 2])]]
         """
-        at = labelled("combine_by_key", create, name)
-        labelled("combine_by_key", merge_value)
-        labelled("combine_by_key", merge_combiners)
+        check_function(create, "combine_by_key", "create", takes=1)
+        check_function(merge_value, "combine_by_key", "merge_value", takes=2)
+        check_function(merge_combiners, "combine_by_key", "merge_combiners", takes=2)
+        at = labelled("combine_by_key", name=name)
         exchange = CombineByKey(self.key_groups(partitions), create, merge_value, merge_combiners, at)
         return as_pairs(self).shuffled(exchange)
 
@@ -157,10 +159,12 @@ class PairMethods(StreamCore[T_co]):
             partition_function: gives an int for a key, the same in every process; None: the stable hash.
             name: identity of the operator.
         """
-        at = labelled("partition_by", partition_function, name)
+        if partition_function is not None:
+            check_function(partition_function, "partition_by", "partition_function", takes=1)
+        at = labelled("partition_by", name=name)
         count = partitions_checked(partitions, self.program.default_partitions)
         partitioner: Partitioner = (
-            self.key_groups(count) if partition_function is None else ByFunction(count, partition_function)
+            self.key_groups(count) if partition_function is None else ByFunction(count, partition_function, at)
         )
         return as_pairs(self).shuffled(ByKey(partitioner, at))
 
@@ -182,7 +186,7 @@ class PairMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, pairs: pairs.map_values(lambda v: v * 2), [[("a", 1)]])
             [[('a', 2)]]
         """
-        return self.narrow(MapValues(f, labelled("map_values", f, name)))
+        return self.narrow(MapValues(f, labelled("map_values", f, takes=1, batch=True, name=name)))
 
     def flat_map_values(
         self: StreamCore[tuple[K, V]], f: Callable[[V], Iterable[W]], *, name: str | None = None
@@ -194,7 +198,7 @@ class PairMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, pairs: pairs.flat_map_values(range), [[("a", 2)]])
             [[('a', 0), ('a', 1)]]
         """
-        return self.narrow(FlatMapValues(f, labelled("flat_map_values", f, name)))
+        return self.narrow(FlatMapValues(f, labelled("flat_map_values", f, takes=1, batch=True, name=name)))
 
     def keys(self: StreamCore[tuple[K, V]], *, name: str | None = None) -> DStream[K]:
         """Keep the key of each pair."""

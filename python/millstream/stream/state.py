@@ -10,7 +10,7 @@ from millstream.graph.state import StateNode
 from millstream.rdd.partitioner import KeyGroups
 from millstream.state.map_with_state import MapWithState
 from millstream.state.state_spec import InitialState, StateSpec
-from millstream.state.update_state_by_key import UpdateStateByKey
+from millstream.state.update_state_by_key import NORMAL_ARGUMENTS, UpdateStateByKey
 from millstream.stream.core import StreamCore, T_co, labelled
 
 if TYPE_CHECKING:
@@ -85,13 +85,13 @@ class StateMethods(StreamCore[T_co]):
             ... )
             [[('a', 3)], [('a', 3), ('b', 5)]]
         """
-        at = labelled("update_state_by_key", f, name)
-        if form not in ("values", "key", "iterator"):
+        if form not in NORMAL_ARGUMENTS:
             raise ConfigurationError(
                 "update_state_by_key has no such form.",
                 detail=f"form={form!r}.",
                 hint="Choose 'values', 'key' or 'iterator'.",
             )
+        at = labelled("update_state_by_key", f, takes=NORMAL_ARGUMENTS[form], batch=True, name=name)
         partitioner = self.key_groups(partitions)
         initial = _spread(StateSpec(f, initial_state=initial_state), partitioner)
         step = UpdateStateByKey(f, at, form, only_updated, initial)
@@ -127,7 +127,7 @@ class StateMethods(StreamCore[T_co]):
         from millstream.stream.with_state import StreamWithState
 
         whole: StateSpec[Any, Any, Any, Any] = spec if isinstance(spec, StateSpec) else StateSpec(spec)
-        at = labelled("map_with_state", whole.f, name)
+        at = labelled("map_with_state", whole.f, takes=3, batch=True, name=name)
         partitioner = self.key_groups(whole.partitions_count)
         initial = _spread(whole, partitioner)
         node = StateNode(self.node, MapWithState(whole.f, at, whole.timeout_ms, initial), partitioner, at)

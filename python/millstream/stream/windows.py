@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from operator import add, sub
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from millstream.errors import ArgumentTypeError
+from millstream.errors import ArgumentTypeError, shown
 from millstream.graph.shuffle import ShuffleNode
 from millstream.graph.window import InverseWindowNode, ReducedWindowNode, WindowNode
 from millstream.model.durations import Duration, multiple_ms
 from millstream.model.label import Label
+from millstream.rdd.arguments import check_function
 from millstream.rdd.exchange import CombineByKey, CountValuesByKey, GroupByKey
 from millstream.rdd.operations import Filter, Map, MapPartitions, Values
 from millstream.state.inverse_window import InverseWindow
-from millstream.stream.core import StreamCore, T_co, callable_checked, labelled
+from millstream.stream.core import StreamCore, T_co, labelled
 from millstream.stream.pairs import as_pairs, at_inside, under_none
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ class WindowMethods(StreamCore[T_co]):
             >>> run_batches(lambda ssc, s: s.reduce_by_window(max, 2), [[1, 5], [2], [3], [], []])
             [[5], [5], [3], [3], []]
         """
-        at = labelled("reduce_by_window", f, name)
+        at = labelled("reduce_by_window", f, takes=2, name=name)
         reduced = _reduced_by_key(self.narrow(Map(under_none, at_inside(at))), f, inverse, window, slide, 1, None, at)
         return reduced.narrow(Values(at_inside(at)))
 
@@ -184,15 +186,15 @@ class WindowMethods(StreamCore[T_co]):
             ... )
             [[('a', 1)], [('a', 3), ('b', 5)], [('a', 2), ('b', 5)], []]
         """
-        at = labelled("reduce_by_key_and_window", f, name)
-        if window is None:
+        at = labelled("reduce_by_key_and_window", f, takes=2, name=name)
+        if window is None or isinstance(inverse, (int, float, timedelta)):
             raise ArgumentTypeError(
                 "reduce_by_key_and_window needs a window.",
-                detail="window= was not given.",
-                hint="Write .reduce_by_key_and_window(f, inverse, window=600, slide=2); inverse may be None.",
+                detail="window= was not given." if window is None else f"inverse={shown(inverse)} is no function.",
+                hint="Write .reduce_by_key_and_window(f, inverse, window=600, slide=2); inverse may be left out.",
             )
         if filter is not None:
-            callable_checked(filter, "reduce_by_key_and_window(filter=)")
+            check_function(filter, "reduce_by_key_and_window", "filter", takes=1)
         return _reduced_by_key(self, f, inverse, window, slide, partitions, filter, at)
 
 
@@ -213,7 +215,7 @@ def _reduced_by_key(
     if inverse is None:
         reduced = pairs.add(ReducedWindowNode(parts.node, exchange, window_ms, slide_ms, at))
     else:
-        callable_checked(inverse, f"{at.operator}(inverse=)")
+        check_function(inverse, at.operator, "inverse", takes=2)
         step = InverseWindow(f, inverse, at, keep)
         return pairs.add(InverseWindowNode(parts.node, step, partitioner, window_ms, slide_ms, at))
     return reduced if keep is None else reduced.narrow(Filter(keep, at_inside(at)))

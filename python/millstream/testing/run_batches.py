@@ -9,6 +9,7 @@ from millstream.context.streaming_context import StreamingContext
 from millstream.environment.clock import ManualClock
 from millstream.environment.environment import Environment
 from millstream.errors import ArgumentTypeError, ConfigurationError
+from millstream.execution.backend import Backend
 from millstream.model.durations import Duration, duration_ms
 from millstream.stream.dstream import DStream
 from millstream.testing.mutation import MutationGuard
@@ -18,7 +19,7 @@ def run_batches(
     build: Callable[..., DStream[Any]],
     *inputs: Sequence[Sequence[Any]],
     batch_interval: Duration = 1.0,
-    backend: str = "threads",
+    backend: str | Backend = "threads",
     check_mutation: bool = False,
     batches: int | None = None,
     **context: Any,
@@ -32,7 +33,7 @@ def run_batches(
         inputs: for each stream a list of batches, each a list of records; shorter ones are filled up with
             empty batches.
         batch_interval: length of a batch, seconds or timedelta.
-        backend: `threads` or `processes`.
+        backend: `threads`, `processes` or a `Backend`; not looked at when a `context` is given.
         check_mutation: fail when a record of the inputs was changed in place.
         batches: how many batches to run; None: as many as the longest input has.
         context: further arguments of `StreamingContext`.
@@ -68,7 +69,7 @@ def run_batches(
     collected: dict[int, list[Any]] = {}
     ssc = StreamingContext(
         batch_interval,
-        backend=backend,
+        backend=None if context.get("context") else backend,
         environment=Environment(clock, seed=0),
         **{"name": f"run_batches-{id(clock)}", "process_tuning": False, "retry_pause": 0.001, **context},
     )
