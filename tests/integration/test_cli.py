@@ -114,11 +114,12 @@ class TestRun:
         )
         assert run("run", app).returncode == 0
 
-    def test_a_failing_stream_shows_the_users_lines_and_the_error(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("backend", ["threads", "processes"])
+    def test_a_failing_stream_shows_the_users_lines_and_the_error(self, tmp_path: Path, backend: str) -> None:
         app = written(
             tmp_path,
             "import millstream as ms\n"
-            "ssc = ms.StreamingContext(0.05)\n"
+            f"ssc = ms.StreamingContext(0.05, backend={backend!r})\n"
             "def inverse(x):\n"
             "    return 1 / x\n"
             "ssc.queue_stream([[1, 0]]).map(inverse).print()\n"
@@ -127,11 +128,39 @@ class TestRun:
         ended = run("run", app)
         assert ended.returncode == 1
         assert "line 4, in inverse" in ended.stderr
-        assert "ZeroDivisionError" in ended.stderr
-        assert "Detail: " in ended.stderr
+        assert "\nZeroDivisionError: division by zero\nmillstream: The function of map raised" in ended.stderr
+        assert ended.stderr.count("Detail: ") == 1
         assert f"{app}:5" in ended.stderr
         assert "millstream/python" not in ended.stderr
         assert "site-packages" not in ended.stderr
+
+    @pytest.mark.parametrize("backend", ["threads", "processes"])
+    def test_a_record_that_is_no_pair_needs_no_traceback(self, tmp_path: Path, backend: str) -> None:
+        app = written(
+            tmp_path,
+            "import millstream as ms\n"
+            f"ssc = ms.StreamingContext(0.05, backend={backend!r})\n"
+            "ssc.queue_stream([[1]]).reduce_by_key(max).print()\n"
+            "ssc.run()\n",
+        )
+        ended = run("run", app)
+        assert ended.returncode == 1
+        assert "worker.py" not in ended.stderr
+        assert "millstream: reduce_by_key was given a record that is not a pair.\nDetail: " in ended.stderr
+
+    def test_a_failure_that_the_program_ignores_is_told(self, tmp_path: Path) -> None:
+        app = written(
+            tmp_path,
+            "import millstream as ms\n"
+            "ssc = ms.StreamingContext(0.05)\n"
+            "ssc.queue_stream([[0]]).map(lambda x: 1 / x).print()\n"
+            "ssc.start()\n"
+            "try:\n    ssc.await_termination()\nexcept ms.MillstreamError:\n    print('went on')\n",
+        )
+        ended = run("run", app)
+        assert ended.returncode == 1
+        assert "went on" in ended.stdout
+        assert "division by zero" in ended.stderr
 
     def test_a_broken_program_shows_its_own_traceback(self, tmp_path: Path) -> None:
         ended = run("run", written(tmp_path, "import millstream as ms\n\nms.no_such_name\n"))

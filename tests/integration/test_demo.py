@@ -159,3 +159,12 @@ def test_no_color_is_respected() -> None:
     assert terminal.end() == 0, terminal.text
     assert "Top words" in ESCAPES.sub("", terminal.text)
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", terminal.text)
+
+
+def test_a_terminal_without_unicode_gets_a_view() -> None:
+    terminal = Terminal(
+        "--interval", "0.2", "--window", "10", "--rate", "2000", "--seconds", "1", columns=30, PYTHONIOENCODING="ascii"
+    )
+    assert terminal.end() == 0, terminal.text
+    assert terminal.text.isascii()
+    assert "Stopped: " in terminal.text

@@ -33,12 +33,14 @@ class BatchesView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the view as it is now."""
         from rich.console import Group
+        from rich.markup import escape
         from rich.panel import Panel
         from rich.table import Table
         from rich.text import Text
 
         now = self._figures.now()
         unicode = draws_unicode(console)
+        dot = "·" if unicode else "-"
         batches = Table(expand=True, box=None, header_style="dim", padding=(0, 1))
         batches.add_column("Batch time (UTC)", no_wrap=True)
         for heading in ("Records", "Scheduling delay", "Processing time", "Total delay", "Attempts"):
@@ -53,6 +55,7 @@ class BatchesView:
                 f"{batch.total_delay_ms:,.1f} ms",
                 str(batch.attempts),
             )
+        name = escape(self._name)
         state = "stopped" if now.stopped else f"a batch every {now.interval_ms / 1000:g} s"
         yield Panel(
             Group(
@@ -61,7 +64,7 @@ class BatchesView:
                 batches,
                 *(Text.from_markup(said) for said in states(now)),
             ),
-            title=f"[bold]{self._name}[/] · {now.batches:,} batches · {now.records:,} records · {state}",
+            title=f"[bold]{name}[/] {dot} {now.batches:,} batches {dot} {now.records:,} records {dot} {state}",
             title_align="left",
         )
 

@@ -16,7 +16,7 @@ from millstream.cli.exit_status import ExitStatus
 from millstream.cli.failure_report import failure_report
 from millstream.cli.log_on_stderr import show_log
 from millstream.cli.summary import summary
-from millstream.cli.terminal import silent_control_keys, terminal
+from millstream.cli.terminal import replace_what_cannot_be_written, silent_control_keys, terminal
 from millstream.cli.window_lines import WindowLines
 from millstream.context.signals import SignalsSeen, stop_on_signals
 from millstream.context.streaming_context import StreamingContext
@@ -76,6 +76,7 @@ class Demo:
         """
         console = None if self.json else terminal()
         show_log()
+        replace_what_cannot_be_written(sys.stdout)
         with TextServerProcess(self.rate) as server, self._context() as ssc:
             self._put_together(ssc, server)
             ssc.start()

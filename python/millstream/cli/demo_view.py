@@ -58,6 +58,7 @@ class DemoView:
 
         now, words, width = self._figures.now(), self._words(), options.max_width
         unicode = draws_unicode(console)
+        dot = "·" if unicode else "-"
         side_by_side = width >= SIDE_BY_SIDE_MIN
         lines = console.size.height - (SIDE_BY_SIDE_LINES if side_by_side else STACKED_LINES)
         right = LABELS_WIDTH + 22 if side_by_side else width
@@ -65,9 +66,11 @@ class DemoView:
         top = self._top_table(words, left - 4, max(lines, 3), unicode=unicode)
         counted = Panel(top, title=f"Top words of the last {self._window:g} s", title_align="left")
         measured = Panel(
-            self._measured(now, right - 4, unicode=unicode), title=f"Batches · {now.batches:,} done", title_align="left"
+            self._measured(now, right - 4, unicode=unicode),
+            title=f"Batches {dot} {now.batches:,} done",
+            title_align="left",
         )
-        yield Text(self.title, style="bold", no_wrap=True, overflow="ellipsis")
+        yield Text(self.title.replace("·", dot), style="bold", no_wrap=True, overflow="ellipsis")
         if side_by_side:
             halves = Table.grid()
             halves.add_column(width=left)

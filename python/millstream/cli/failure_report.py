@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 
 from millstream.errors import MillstreamError
+from millstream.execution.remote_error import RemoteTraceback
 
 PACKAGE = str(Path(__file__).parent.parent)
+
+FRAME = re.compile(r'  File "([^"]*)", line \d+')
 
 RUNNER_FILES = ("<frozen runpy>", "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 
@@ -20,8 +24,14 @@ def failure_report(error: BaseException) -> str:
     """
     if not isinstance(error, MillstreamError):
         return _own_lines(error).rstrip()
+    remote = _remote(error)
     cause = error.__cause__
-    trace = _own_lines(error if cause is None or isinstance(cause, MillstreamError) else cause, last=cause is not None)
+    if remote is not None:
+        trace = _own_lines_of_text(remote.text)
+    elif cause is None or isinstance(cause, MillstreamError):
+        trace = _own_lines(error, last=False)
+    else:
+        trace = _own_lines(cause)
     return f"{trace}millstream: {error}"
 
 
@@ -42,6 +52,31 @@ def _own_lines(error: BaseException, *, last: bool = True) -> str:
     if not report.stack:
         return ""
     return "Traceback (most recent call last):\n" + "".join(report.stack.format())
+
+
+def _remote(error: BaseException | None) -> RemoteTraceback | None:
+    """Find the traceback that came from a worker process, at the end of the causes of an error."""
+    while error is not None:
+        if isinstance(error, RemoteTraceback):
+            return error
+        error = error.__cause__
+    return None
+
+
+def _own_lines_of_text(text: str) -> str:
+    """Take the lines of the engine out of a formatted traceback; without lines of the user nothing is left."""
+    kept: list[str] = []
+    engine = own = False
+    for line in text.splitlines():
+        frame = FRAME.match(line)
+        if frame is not None:
+            engine = _is_engine(frame[1])
+            own |= not engine
+        elif not line.startswith("    "):
+            engine = False
+        if not engine:
+            kept.append(line)
+    return "\n".join([*kept, ""]) if own else ""
 
 
 def _is_engine(filename: str) -> bool:

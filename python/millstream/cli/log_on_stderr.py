@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 
+STREAM_STOPPED = "The stream stopped: "
+"""How the engine's entry about a stream that failed begins."""
+
 
 class LogOnStderr(logging.Handler):
     """Shows warnings and errors of the engine, unless the program that runs has set up logging itself."""
@@ -14,7 +17,8 @@ class LogOnStderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one entry to what is standard error now: a live view puts itself in its place."""
-        if not logging.root.handlers:
+        # Why not the end of a stream: the command reports that itself, with the user's lines.
+        if not logging.root.handlers and not record.getMessage().startswith(STREAM_STOPPED):
             print(f"millstream: {self.format(record)}", file=sys.stderr)
 
 

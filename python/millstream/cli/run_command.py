@@ -77,7 +77,10 @@ class ProgramRun:
             say(failure_report(error), prefix="")
             return ExitStatus.FAILED
         self._stop(graceful=True)
-        return ExitStatus.FAILED if any(figures.now().error for _, figures in self._streams) else ExitStatus.OK
+        errors = [text for _, figures in self._streams if (text := figures.now().error)]
+        for text in errors:  # The program went on without them.
+            say(text)
+        return ExitStatus.FAILED if errors else ExitStatus.OK
 
     def _watch(self, ssc: StreamingContext) -> None:
         figures = BatchFigures()

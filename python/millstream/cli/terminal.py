@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +26,12 @@ def terminal(*, stderr: bool = False) -> Console | None:
 def draws_unicode(console: Console) -> bool:
     """Tell whether blocks and lines can be drawn."""
     return console.encoding.lower().startswith("utf")
+
+
+def replace_what_cannot_be_written(file: TextIO | None) -> None:
+    """Have characters that an encoding does not know written as `?` instead of raising."""
+    if isinstance(file, io.TextIOWrapper):
+        file.reconfigure(errors="replace")
 
 
 @contextmanager
