@@ -88,6 +88,16 @@ def layout(numbers: RDD[int], words: RDD[str]) -> None:
     assert_type(numbers.is_persisted, bool)
 
 
+def side_by_side(numbers: RDD[int], words: RDD[str], pairs: RDD[tuple[str, float]]) -> None:
+    assert_type(numbers.intersection(words), RDD[int])
+    assert_type(numbers.subtract(words, 3), RDD[int])
+    assert_type(pairs.subtract_by_key(words.key_by(str)), RDD[tuple[str, float]])
+    assert_type(numbers.zip(words), RDD[tuple[int, str]])
+    assert_type(numbers.cartesian(words), RDD[tuple[int, str]])
+    assert_type(words.zip_with_index(), RDD[tuple[str, int]])
+    assert_type(words.zip_with_unique_id(), RDD[tuple[str, int]])
+
+
 def samples(numbers: RDD[int], pairs: RDD[tuple[str, float]]) -> None:
     assert_type(numbers.sample(0.1, seed=7), RDD[int])
     assert_type(numbers.sample(2, with_replacement=True, seed="a"), RDD[int])
@@ -139,5 +149,7 @@ def refused(numbers: RDD[int], words: RDD[str], pairs: RDD[tuple[str, int]], con
     words.map(abs)  # type: ignore[arg-type]
     numbers.sample(False, 0.1)  # type: ignore[call-arg, arg-type]
     numbers.sample_by_key({1: 0.1})  # type: ignore[misc, arg-type]
+    numbers.subtract_by_key(pairs)  # type: ignore[misc]
+    pairs.subtract_by_key(numbers)  # type: ignore[arg-type]
     numbers.take("2")  # type: ignore[arg-type]
     context.accumulator(0).add("x")  # type: ignore[arg-type]

@@ -15,7 +15,9 @@ from millstream.rdd.pairs import PairMethods
 from millstream.rdd.persistence import PersistenceMethods
 from millstream.rdd.sampling import SamplingMethods
 from millstream.rdd.sorting import SortMethods
+from millstream.rdd.set_operations import SetMethods
 
+from millstream.rdd.zipping import ZipMethods
 
 class RDD(
     NarrowMethods[T_co],
@@ -25,6 +27,8 @@ class RDD(
     SortMethods[T_co],
     SamplingMethods[T_co],
     PersistenceMethods[T_co],
+    SetMethods[T_co],
+    ZipMethods[T_co],
     Actions[T_co],
     PairActions[T_co],
     NumberActions[T_co],
