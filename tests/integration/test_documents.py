@@ -91,3 +91,15 @@ def test_the_map_shows_every_room() -> None:
     package = Path(REPOSITORY, "python", "millstream")
     rooms = [path.name for path in package.iterdir() if (path / "__init__.py").exists()]
     assert [room for room in rooms if f"`{room}/`" not in text] == []
+
+
+def test_the_methods_that_the_migration_guide_names_exist() -> None:
+    import millstream as ms
+
+    text = Path(REPOSITORY, "docs", "migration.md").read_text()
+    for heading, owner in (("StreamingContext", ms.StreamingContext), ("DStream", ms.DStream)):
+        table = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+        cells = [row.split(" | ")[1] for row in table.splitlines() if row.startswith("| ") and row.count(" | ") >= 2]
+        named = {name for cell in cells for name in re.findall(r"`(?:ssc\.|ms\.\w+\.)?([a-z]\w*)", cell)}
+        assert len(named) >= 15
+        assert [name for name in sorted(named - {"context", "ms"}) if not hasattr(owner, name)] == []
