@@ -43,6 +43,21 @@ def batch_aware(numbers: ms.DStream[int]) -> None:
     assert_type(numbers.map(stamp), ms.DStream[tuple[int, int]])
 
 
+def awaited(numbers: ms.DStream[int]) -> None:
+    async def looked_up(number: int) -> str:
+        return str(number)
+
+    async def stamped(number: int, batch: ms.Batch) -> tuple[int, int]:
+        return batch.time_ms, number
+
+    assert_type(numbers.map_async(looked_up, concurrency=200, timeout=1.0), ms.DStream[str])
+    assert_type(numbers.map_async(stamped, ordered=False), ms.DStream[tuple[int, int]])
+    assert_type(numbers.map_async(stamped).reduce_by_key(add), ms.DStream[tuple[int, int]])
+    assert_type(numbers.transform(lambda rdd: rdd.map_async(looked_up)), ms.DStream[str])
+    numbers.map_async(str)  # type: ignore[arg-type]
+    numbers.map_async(looked_up, on_error="stop")  # type: ignore[call-overload]
+
+
 def covariant(numbers: ms.DStream[bool]) -> ms.DStream[int]:
     return numbers
 

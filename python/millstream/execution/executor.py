@@ -13,6 +13,7 @@ from millstream.model.batch import Batch
 from millstream.model.current import running_batch
 from millstream.model.partition import Columns, PartitionData, Rows, rows_of
 from millstream.rdd.operations import ApplyPartition, Collect, Count
+from millstream.rdd.task_loop import TaskLoop
 from millstream.state.store import StateStore
 
 _COLLECT_ALL = Collect()
@@ -33,6 +34,7 @@ class Executor:
         self.state = StateStore()
         self.batch: Batch | None = None
         self.unpacked = unpacked
+        self.loop = TaskLoop()
 
     def rows(self, pipeline: Pipeline) -> Rows:
         """Run a pipeline and give all its rows."""
@@ -54,9 +56,13 @@ class Executor:
             UserCodeError: a user's function raised.
         """
         self.batch = batch
-        with running_batch(batch), collecting_additions():
+        with running_batch(batch), collecting_additions(), self.loop:
             result = self._result(task)
             return result if task.exchange is None else task.exchange.split(result, task.partition)
+
+    def close(self) -> None:
+        """End what tasks have left running. Safe to call twice."""
+        self.loop.close()
 
     def _result(self, task: Task) -> Any:
         pipeline, end = task.pipeline, task.end

@@ -62,7 +62,14 @@ class ThreadsBackend(Backend):
         self.executor.state.clear()
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """End what tasks have left running on their event loop."""
+        # A task that still runs, in this thread or another, needs the loop: then it ends with the executor.
+        if self._lock.acquire(blocking=False):
+            try:
+                if not self._running:
+                    self.executor.close()
+            finally:
+                self._lock.release()
 
 
 def _inside_a_task() -> LifecycleError:

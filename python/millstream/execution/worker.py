@@ -93,6 +93,7 @@ class Worker:
                 case Hello():
                     self._settle_in(message)
                 case End():
+                    self._executor.close()
                     return
                 case _:
                     raise InternalError(f"The driver sent {type(message).__name__}, which workers do not know.")

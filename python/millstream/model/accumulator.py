@@ -179,6 +179,41 @@ class collecting_additions:  # noqa: N801 - used like a function
             _thread.succeeded.extend(additions.items())
 
 
+def additions_here() -> dict[int, Any] | None:
+    """Give what the task of this thread has added so far, by the number of the accumulator; None outside a task."""
+    return _thread.additions
+
+
+class adding_to:  # noqa: N801 - used like a function
+    """Have this thread, inside a `with` block, add for a task that waits in another one.
+
+    Args:
+        additions: what `additions_here` gave in the thread of the task.
+
+    Example:
+        >>> lines = Accumulator(0)
+        >>> with collecting_additions():
+        ...     with adding_to(additions_here()):
+        ...         lines.add(1)
+        >>> drain_accumulators() == [(lines.number, 1)]
+        True
+    """
+
+    __slots__ = ("_additions", "_before")
+
+    def __init__(self, additions: dict[int, Any] | None) -> None:
+        self._additions = additions
+
+    def __enter__(self) -> None:
+        self._before = _thread.additions
+        _thread.additions = self._additions
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _thread.additions = self._before
+
+
 def drain_accumulators() -> list[Addition]:
     """Take what the tasks of this thread added that have succeeded since the last call."""
     additions = _thread.succeeded

@@ -33,6 +33,11 @@ class running_batch:  # noqa: N801 - used like a function, and a class is three 
         _current.batch = self._before
 
 
+def batch_here() -> Batch | None:
+    """Give the batch whose functions run now, in this thread, or None."""
+    return _current.batch
+
+
 def current_batch() -> Batch:
     """Give the batch whose functions run now, in this thread.
 

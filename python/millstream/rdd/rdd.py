@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from millstream.rdd.actions import Actions
+from millstream.rdd.async_methods import AsyncMethods
 from millstream.rdd.cogroups import JoinMethods
 from millstream.rdd.core import T_co
 from millstream.rdd.exports import ExportMethods
@@ -21,6 +22,7 @@ from millstream.rdd.zipping import ZipMethods
 
 class RDD(
     NarrowMethods[T_co],
+    AsyncMethods[T_co],
     PairMethods[T_co],
     JoinMethods[T_co],
     LayoutMethods[T_co],

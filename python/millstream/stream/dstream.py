@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from millstream.stream.async_calls import AsyncMethods
 from millstream.stream.core import T_co
 from millstream.stream.narrow import NarrowMethods
 from millstream.stream.outputs import OutputMethods
@@ -13,6 +14,7 @@ from millstream.stream.windows import WindowMethods
 
 class DStream(
     NarrowMethods[T_co],
+    AsyncMethods[T_co],
     PairMethods[T_co],
     WindowMethods[T_co],
     StateMethods[T_co],

@@ -14,9 +14,13 @@ from millstream.execution.fusion.record import value_of
 from millstream.execution.fusion.user_traceback import nearest_line, user_traceback
 from millstream.model.batch import Batch
 from millstream.model.label import Label
+from millstream.rdd.async_call_error import AsyncCallError
 
 _TEXT_MAX = 1_000
 """Characters of the user's own error that ours repeats; the cause has all of them."""
+
+_AWAITING = "millstream.rdd.async_calls"
+"""The module whose frames stand between the loop and a function that is awaited. Why by name: it is imported late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Failure:
     """What is raised in the end, and the cause that it is chained to; None where the cause says no more."""
 
     error: MillstreamError
-    cause: Exception | None
+    cause: BaseException | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +84,15 @@ def failure_of(
     Returns:
         What to raise, or None where the error is not one of the user's functions: it passes as it is.
     """
+    if isinstance(error, UserCodeError):
+        return None  # The library's own functions, such as that of pipe, say already what failed where.
     raised = _in_loop(error.__traceback__, loop)
     place = None if raised is None else loop.places.get(raised.tb_lineno)
     label = None if place is None else labels[place.step]
     if raised is None or place is None or label is None:
         return None
+    if isinstance(error, AsyncCallError):
+        return _call_failed(error, label, batch)
     variables = raised.tb_frame.f_locals
     known = Circumstances(label, batch, place.record.seen(variables))
     if place.role is Role.PAIR:
@@ -168,7 +176,34 @@ def _user_code(
     )
 
 
-def _said(error: Exception) -> str:
+def _call_failed(failure: AsyncCallError, label: Label, batch: Batch | None) -> Failure:
+    """Say what to raise for a call that was awaited."""
+    cause, raised, raised_at = failure.__cause__, "", None
+    if cause is not None:
+        traceback = cause.__traceback__
+        while traceback is not None and traceback.tb_frame.f_globals.get("__name__") == _AWAITING:
+            traceback = traceback.tb_next
+        cause.__traceback__ = traceback or nearest_line(None, label.site)
+        raised, raised_at = f"raised {_said(cause)}", _innermost(traceback)
+    # Where a call was cancelled for being overdue is asyncio's own line.
+    known = Circumstances(label, batch, (True, failure.record), raised_at if failure.problem is None else None)
+    message = f"The function of {known.operator} {raised if failure.problem is None else f'{failure.problem}.'}"
+    detail = known.detail(f"it was tried {failure.retries + 1} times" if failure.retries else "")
+    if failure.is_type:
+        return Failure(ArgumentTypeError(message, detail=detail, hint=failure.hint), None)
+    error = UserCodeError(
+        message,
+        operator=label.operator,
+        site=label.site,
+        batch_time_ms=None if batch is None else batch.time_ms,
+        record=shown(failure.record),
+        detail=detail,
+        hint=failure.hint or "The traceback of the cause shows the line.",
+    )
+    return Failure(error, cause)
+
+
+def _said(error: BaseException) -> str:
     """The type and the text of an error, in one sentence."""
     try:
         text = str(error)
