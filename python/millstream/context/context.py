@@ -7,11 +7,11 @@ import operator
 import os
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from millstream.context.closed import ClosedBackend, closed
 from millstream.environment.environment import Environment
-from millstream.errors import ArgumentTypeError, ConfigurationError, shown
+from millstream.errors import ArgumentTypeError, ConfigurationError, ShippingError, shown
 from millstream.execution.backend import Backend
 from millstream.execution.scheduler import Scheduler
 from millstream.model.accumulator import Accumulator
@@ -265,6 +265,13 @@ class Context:
         if not isinstance(self.backend, ClosedBackend):
             self.backend.close()
             self.backend = self.runner.backend = ClosedBackend(self.backend.default_partitions)
+
+    def __reduce__(self) -> NoReturn:
+        raise ShippingError(
+            "A Context cannot be sent to an executor.",
+            detail="A function that runs in tasks refers to it.",
+            hint="Take what the function needs out of it before; give tables to functions by context.broadcast().",
+        )
 
     def __enter__(self) -> Self:
         self.check_open()

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from millstream.environment.environment import Environment
-from millstream.errors import ArgumentTypeError
+from millstream.errors import ArgumentTypeError, ConfigurationError, shown
 from millstream.graph.inputs import FeedInput, InputNode, QueueInput, SourceInput
 from millstream.model.label import Label
 from millstream.model.ports.block_feed import BlockFeed
 from millstream.model.ports.receiver import Receiver
 from millstream.model.ports.replayable_source import ReplayableSource
+from millstream.rdd.arguments import check_function, whole_number
+from millstream.rdd.core import label
 from millstream.rdd.partitioner import partitions_checked
 from millstream.rdd.rdd import RDD
-from millstream.stream.core import labelled
+from millstream.stream.core import labelled, node_of
 from millstream.stream.dstream import DStream
 from millstream.stream.program import Program
 from millstream.stream.pushed import PushedStream
@@ -50,20 +52,51 @@ class SourceMethods:
             source: a `ReplayableSource`, or a feed of pushed blocks.
             limit: most records (for files: files) a batch, for a replayable source.
             name: identity of the input.
+
+        Raises:
+            ArgumentTypeError: it is no source.
+            ConfigurationError: the limit is not positive, or the source has none.
         """
         return self._stream(source, labelled("stream", name=name), limit)
 
-    def _stream(self, source: Any, at: Label, limit: int | None = None) -> DStream[Any]:
+    def _stream(self, source: Any, at: Label, limit: int | None = None, *, limit_name: str = "limit") -> DStream[Any]:
         interval_ms = self.program.interval_ms
+        if limit is not None:
+            whole_number(limit, at.operator, limit_name, least=1)
         if isinstance(source, ReplayableSource):
             return self._add_input(lambda name, label: SourceInput(name, interval_ms, source, limit, label), at)
         if isinstance(source, BlockFeed):
+            if limit is not None:
+                raise ConfigurationError(
+                    f"{at.operator} cannot limit the batches of an input that gets its records pushed.",
+                    detail=f"{limit_name}={limit} for {source.name}.",
+                    hint="Limit its rate, with max_records_per_s= or set_rate.",
+                )
             return self._add_input(lambda name, label: FeedInput(name, interval_ms, source, label), at)
         raise ArgumentTypeError(
             f"{at.operator} needs a source.",
-            detail=f"It was given {source!r} of type {type(source).__name__}.",
+            detail=f"It was given {shown(source)} of type {type(source).__name__}.",
             hint="Implement millstream.ReplayableSource, or hand a millstream.Receiver to receiver_stream.",
         )
+
+    def set_rate(self, stream: DStream[Any], records_per_s: float | None) -> None:
+        """Change the limit of an input that gets its records pushed, before the start or while the stream runs.
+
+        Args:
+            stream: what `socket_text_stream`, `receiver_stream`, `memory_stream` or `stream` gave.
+            records_per_s: most records a second, above zero; None: no limit.
+
+        Raises:
+            ConfigurationError: the rate is not positive, or the stream is not such an input.
+        """
+        node = node_of(stream, self.program, label("set_rate"))
+        if not isinstance(node, FeedInput):
+            raise ConfigurationError(
+                "Only inputs that get their records pushed have a rate.",
+                detail=f"{stream!r} is none.",
+                hint="Give the stream that socket_text_stream, receiver_stream or memory_stream gave.",
+            )
+        node.feed.set_rate(records_per_s)
 
     def queue_stream(
         self,
@@ -147,7 +180,7 @@ class SourceMethods:
             host: name or address of the server.
             port: its port, 1 to 65535.
             on_invalid: what happens to a line that is not UTF-8: `replace` bad bytes by U+FFFD, `skip` the line,
-                or `fail` the stream. All are counted.
+                or `fail` the stream. Listeners get their number with each batch, as `event.invalid`.
             max_records_per_s: most lines a second; None: no limit.
             name: identity of the input.
         """
@@ -162,8 +195,10 @@ class SourceMethods:
         *,
         new_files_only: bool = True,
         max_files_per_batch: int | None = 1_000,
+        filter: Callable[[str], bool] | None = None,
+        on_missing: Literal["fail", "skip"] = "fail",
+        on_invalid: Literal["replace", "skip", "fail"] = "replace",
         name: str | None = None,
-        **options: Any,
     ) -> DStream[str]:
         """Make a stream of the lines of files that appear in a directory.
 
@@ -171,16 +206,28 @@ class SourceMethods:
         directory rather than write them there.
 
         Args:
-            directory: a local directory, or a glob of directories.
+            directory: a local directory, or a glob of directories and files.
             new_files_only: False reads the files that are there at the start too.
-            max_files_per_batch: most files a batch.
+            max_files_per_batch: most files a batch; None: no limit.
+            filter: given a path, says whether the file is taken; None takes all.
+            on_missing: what happens when a file is gone before its batch reads it: `fail` stops the stream, `skip`
+                goes on without its lines.
+            on_invalid: what happens to a line that is not UTF-8: `replace` bad bytes by U+FFFD, `skip` the line,
+                or `fail` the stream. Listeners get their number with each batch, as `event.invalid`.
             name: identity of the input.
-            options: further options of `millstream.sources.text_files.TextFileSource`.
+
+        Raises:
+            ConfigurationError: an argument cannot work. Whether the directory is there is checked at the start.
         """
         from millstream.sources.text_files import TextFileSource
 
-        source = TextFileSource(directory, new_files_only=new_files_only, **options)
-        return self._stream(source, labelled("text_file_stream", name=name), max_files_per_batch)
+        at = labelled("text_file_stream", name=name)
+        if filter is not None:
+            check_function(filter, "text_file_stream", "filter", takes=1)
+        source = TextFileSource(
+            directory, new_files_only=new_files_only, filter=filter, on_missing=on_missing, on_invalid=on_invalid
+        )
+        return self._stream(source, at, max_files_per_batch, limit_name="max_files_per_batch")
 
     def receiver_stream(
         self,
@@ -203,7 +250,7 @@ class SourceMethods:
         if not isinstance(receiver, Receiver):
             raise ArgumentTypeError(
                 "receiver_stream needs a Receiver.",
-                detail=f"It was given {receiver!r}.",
+                detail=f"It was given {shown(receiver)}.",
                 hint="Make a subclass of millstream.Receiver with on_start and on_stop, and hand over an instance.",
             )
         feed = ReceiverFeed(receiver, self._environment, process=process, rate_per_s=max_records_per_s)

@@ -6,14 +6,14 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
 
 from millstream.context.context import Context, environment_checked
 from millstream.context.signals import stop_on_signals
 from millstream.context.sources import SourceMethods
 from millstream.environment.environment import Environment
 from millstream.environment.process_tuning import ProcessTuning
-from millstream.errors import ArgumentTypeError, ConfigurationError, LifecycleError, shown
+from millstream.errors import ArgumentTypeError, ConfigurationError, LifecycleError, ShippingError, shown
 from millstream.execution.backend import Backend
 from millstream.graph.inputs import FeedInput
 from millstream.graph.node import Node
@@ -331,6 +331,13 @@ class StreamingContext(SourceMethods):
     def _close_context(self) -> None:
         if self._owns_context:
             self.context.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise ShippingError(
+            "A StreamingContext cannot be sent to an executor.",
+            detail="A function that runs in tasks refers to it.",
+            hint="Only the driver can start and stop it: do so in foreach_rdd or a listener.",
+        )
 
     def __enter__(self) -> StreamingContext:
         return self

@@ -36,6 +36,7 @@ class _Work:
     run: BatchRun | None = None
     staged: dict[str, Any] = field(default_factory=dict)
     reports: dict[str, OutputReport] = field(default_factory=dict)
+    invalid_before: dict[str, int] = field(default_factory=dict)
     started_ms: float = 0.0
     attempts: int = 0
 
@@ -59,6 +60,7 @@ class BatchWork:
         self._zero_ms = zero_ms
         self._outputs = {output.name: output for output in graph.outputs}
         self._memory = list(graph.memory_nodes)
+        self._source_inputs = [node for node in graph.inputs if isinstance(node, SourceInput)]
         self._blocks: dict[str, dict[int, Block]] = {node.name: {} for node in graph.inputs}
         self._positions: dict[str, Any] = {}
         self._works: dict[int, _Work] = {}
@@ -109,7 +111,11 @@ class BatchWork:
         if isinstance(node, FeedInput):
             held = self._blocks[node.name]
             blocks = [held[block_id] for block_id in instruction.blocks.get(node.name, ())]
-            return PlannedInput(blocks=blocks, records=sum(block.records for block in blocks))
+            return PlannedInput(
+                blocks=blocks,
+                records=sum(block.records for block in blocks),
+                invalid=sum(block.invalid for block in blocks),
+            )
         if isinstance(node, SourceInput):
             plan = _plan_of(node, instruction.time_ms, self._positions.get(node.name))
             work.positions[node.name] = plan.position
@@ -132,6 +138,7 @@ class BatchWork:
         work = self._works[time_ms]
         work.started_ms = self._clock.wall_ms()
         work.attempts = attempt + 1
+        work.invalid_before = {node.name: node.source.invalid for node in self._source_inputs}
         batch = work.batch = Batch(
             time_ms,
             attempt,
@@ -190,7 +197,15 @@ class BatchWork:
             self._clock.wall_ms(),
             work.attempts,
             tuple(work.reports.values()),
+            self._invalid(work),
         )
+
+    def _invalid(self, work: _Work) -> dict[str, int]:
+        counts = {name: planned.invalid for name, planned in work.planned.items() if planned.invalid}
+        for node in self._source_inputs:
+            if count := node.source.invalid - work.invalid_before.get(node.name, 0):
+                counts[node.name] = count
+        return counts
 
     def roll_back(self, time_ms: int, outputs: tuple[str, ...]) -> None:
         """Undo an attempt: state, windows and staged output."""
@@ -223,7 +238,7 @@ class BatchWork:
         _close([*closers, *(output.close for output in self._graph.outputs)])
 
     def _sources(self) -> list[ReplayableSource[Any]]:
-        return [node.source for node in self._graph.inputs if isinstance(node, SourceInput)]
+        return [node.source for node in self._source_inputs]
 
 
 def _plan_of(node: SourceInput, time_ms: int, after: Any) -> Plan:

@@ -64,7 +64,8 @@ def _cannot_ship(function: object, label: Label, error: Exception) -> ShippingEr
     return ShippingError(
         f"A function given to {label.operator} cannot be sent to a worker process{_at(label)}.",
         detail=f"{_name(function)} uses {part}, which cannot be encoded: {reason}",
-        hint="Make it inside the function, or in map_partitions, so that every worker makes its own.",
+        hint=(error.hint if isinstance(error, ShippingError) else None)
+        or "Make it inside the function, or in map_partitions, so that every worker makes its own.",
     )
 
 

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from millstream.errors import MillstreamError
+from millstream.errors import MillstreamError, ShippingError
 
 _DEPTH_MAX = 30
 _PARTS_MAX = 2_000
@@ -63,7 +63,9 @@ class _Search:
 
 
 def _described(kind: str, path: str, part: object) -> str:
-    name = f"{type(part).__module__}.{type(part).__qualname__}".removeprefix("builtins.")
+    room = type(part).__module__
+    name = f"{'millstream' if room.startswith('millstream.') else room}.{type(part).__qualname__}"
+    name = name.removeprefix("builtins.")
     article = "an" if name[0].lower() in "aeiou" else "a"
     if not path:
         return f"the value ({article} {name})"
@@ -124,7 +126,7 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
 
 
 def _attributes(value: Any) -> Iterator[tuple[str, str, Any]]:
-    if isinstance(value, MillstreamError):
+    if isinstance(value, MillstreamError) or _refuses_itself(value):
         return
     names = dict.fromkeys(getattr(value, "__dict__", ()))
     for kind in type(value).__mro__:
@@ -135,6 +137,19 @@ def _attributes(value: Any) -> Iterator[tuple[str, str, Any]]:
             yield "attribute", f".{name}", getattr(value, name)
         except Exception:  # An attribute that cannot be read is no part that could be named.
             continue
+
+
+def _refuses_itself(value: Any) -> bool:
+    """Say whether a value says of itself that it cannot be sent, whatever it is made of."""
+    if not any("__reduce__" in kind.__dict__ for kind in type(value).__mro__[:-1]):
+        return False
+    try:
+        value.__reduce__()
+    except ShippingError:
+        return True
+    except Exception:  # Another refusal may be that of a part.
+        return False
+    return False
 
 
 def _short(key: object) -> str:

@@ -28,6 +28,7 @@ class PlannedInput:
         lineages: ready-made lineages, of a queue of RDDs.
         records: how many records, or None where only reading can tell.
         description: one line for people.
+        invalid: how much that arrived was no record as it came.
     """
 
     blocks: Sequence[Block] = ()
@@ -35,6 +36,7 @@ class PlannedInput:
     lineages: Sequence[Lineage] = ()
     records: int | None = 0
     description: str = ""
+    invalid: int = 0
 
 
 class InputNode(Node):

@@ -80,8 +80,9 @@ def refuse_arguments(f: Callable[..., Any], operator: str, normal: int, *, batch
         return
     raise ArgumentTypeError(
         f"{operator} was given a function that it cannot call.",
-        detail=f"{_named(f)}{signature} must take {normal} positional argument{'s' * (normal != 1)}.",
-        hint="A function may take the Batch as one more argument." if batch else None,
+        detail=f"{getattr(f, '__name__', _named(f))}{signature} is called with {normal} "
+        f"positional argument{'s' * (normal != 1)}.",
+        hint=f"Give one that takes {normal}{f', or {normal + 1} to get the Batch as the last' if batch else ''}.",
     )
 
 

@@ -50,6 +50,8 @@ class BatchCompleted:
         ended_ms: wall time at which its last output had committed.
         attempts: how often it was run.
         outputs: its output operations, in order.
+        invalid: how much of each input was no record as it came (lines that are not UTF-8 or too long) and was repaired
+            or left out, by the name of the input; inputs without any are not in it.
     """
 
     batch_time_ms: int
@@ -60,6 +62,7 @@ class BatchCompleted:
     ended_ms: float
     attempts: int
     outputs: tuple[OutputReport, ...]
+    invalid: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def records_total(self) -> int:

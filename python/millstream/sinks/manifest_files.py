@@ -10,7 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, ClassVar, Self, TypeVar
 
-from millstream.errors import ConfigurationError, FencedError, LifecycleError, SinkUnavailableError
+from millstream.errors import (
+    ArgumentTypeError,
+    ConfigurationError,
+    FencedError,
+    LifecycleError,
+    SinkUnavailableError,
+    shown,
+)
 from millstream.model.batch import Batch
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import Receipt, Sink, SinkLineage
@@ -51,6 +58,7 @@ class ManifestFiles(Sink[T_contra]):
         empty_batches: write a manifest for batches without records too.
 
     Raises:
+        ArgumentTypeError: no path.
         ConfigurationError: the path is a URL.
     """
 
@@ -61,6 +69,12 @@ class ManifestFiles(Sink[T_contra]):
     """The end of the data files' names."""
 
     def __init__(self, path: str | os.PathLike[str], *, empty_batches: bool = False) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise ArgumentTypeError(
+                "Files are written into a directory.",
+                detail=f"path={shown(path)} is of type {type(path).__name__}.",
+                hint="Give the path of a local directory.",
+            )
         text = os.fspath(path)
         if _NOT_LOCAL.match(text):
             raise ConfigurationError(

@@ -101,7 +101,7 @@ class SocketTextFeed(BlockFeed):
                 taken.extend(self._block(block) for block in lines.take(until_ms) if block.invalid or block.records)
         if self._earlier:
             self._earlier = [lines for lines in self._earlier if lines.pending()[0]]
-        return [block for block in taken if block.records]
+        return taken
 
     def wait_for_records(self, count: int, timeout_s: float) -> bool:
         """Wait until `count` lines can be taken; False when the time ran out first, or none will come any more."""
@@ -216,7 +216,7 @@ class SocketTextFeed(BlockFeed):
                 self._notify(FeedEvent("error", f"{self.name} sends lines that are not UTF-8 or too long."))
             self._invalid += block.invalid
         table = pa.Table.from_batches([pa.record_batch(block)])
-        return Block(Columns(table, scalar=True), block.records, block.batch_ms)
+        return Block(Columns(table, scalar=True), block.records, block.batch_ms, invalid=block.invalid)
 
 
 def _check(host: str, port: int, on_invalid: str) -> None:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from millstream.environment.clock import Clock, SystemClock
 from millstream.environment.logger import logger
-from millstream.errors import ConfigurationError, DataError, SourceUnavailableError, UserCodeError, shown
+from millstream.errors import (
+    ArgumentTypeError,
+    ConfigurationError,
+    DataError,
+    SourceUnavailableError,
+    UserCodeError,
+    shown,
+)
+from millstream.model.accumulator import Accumulator
 from millstream.model.partition import Columns, Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
 from millstream.sources.directory_listing import DirectoryListing
@@ -55,7 +63,8 @@ class TextFileSource(ReplayableSource[str]):
             remembered, in every batch. None takes all.
         on_missing: what happens when a file is gone before its batch reads it: `fail` stops the stream, `skip` goes
             on without its lines, with a warning.
-        on_invalid: what happens to a line that is not UTF-8: `replace` (by U+FFFD), `skip` or `fail`.
+        on_invalid: what happens to a line that is not UTF-8: `replace` (by U+FFFD), `skip` or `fail`. All are
+            counted in `invalid`.
         clock: the clock that the file system stamps files with; None: the machine's.
 
     Raises:
@@ -86,6 +95,12 @@ class TextFileSource(ReplayableSource[str]):
     ) -> None:
         _check_choice("on_missing", on_missing, get_args(OnMissing))
         _check_choice("on_invalid", on_invalid, get_args(OnInvalid))
+        if not isinstance(path, (str, os.PathLike)):
+            raise ArgumentTypeError(
+                "A text file stream needs a directory.",
+                detail=f"{shown(path)} is of type {type(path).__name__}.",
+                hint="Give a path of this machine, or a glob of directories or files.",
+            )
         self.path = os.path.abspath(os.fspath(path))
         self.name = f"text files {self.path}"
         self._new_files_only = new_files_only
@@ -95,6 +110,7 @@ class TextFileSource(ReplayableSource[str]):
         self._listing = DirectoryListing(self.path, clock if clock is not None else SystemClock())
         self._first: dict[str, int] = {}
         self._quiet: tuple[int, Any] | None = None
+        self._invalid = Accumulator(0)
 
     def __getstate__(self) -> dict[str, Any]:
         # Why without these: executors only read, and what is remembered may be long.
@@ -143,6 +159,11 @@ class TextFileSource(ReplayableSource[str]):
         self._quiet = (stamp, position) if stamp is not None and all_taken else None
         return Plan([_split(file) for file in batch], position, len(found) - len(batch))
 
+    @property
+    def invalid(self) -> int:
+        """How many lines were not UTF-8."""
+        return self._invalid.value
+
     def read(self, split: Split) -> Partition[str]:
         """Read the lines of one file.
 
@@ -184,6 +205,7 @@ class TextFileSource(ReplayableSource[str]):
                 hint="Check its permissions and the disk; it is tried again.",
             ) from error
         if invalid:
+            self._invalid.add(invalid)
             logger.warning("%s has %d lines that are not UTF-8.", path, invalid)
         return Partition(Columns(pa.table(lines), scalar=True))
 

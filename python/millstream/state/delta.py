@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from millstream.encoding.rows import Frame, pack, unpack
+from millstream.errors import ShippingError, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,16 @@ class Delta:
     hidden_count: int = 0
 
     def pack(self) -> bytes:
-        """Encode for another process of this run."""
+        """Encode for another process of this run.
+
+        Raises:
+            ShippingError: a state cannot be encoded; names its key.
+        """
         fields = (self.batch_ms, self.changed, self.removed, self.touched, self.expired_before_ms, self.hidden_count)
-        return pack(fields)
+        try:
+            return pack(fields)
+        except ShippingError as error:
+            raise _named(error, self.changed) from error
 
     @classmethod
     def unpack(cls, data: Frame) -> Delta:
@@ -65,6 +73,19 @@ class Snapshot:
     def unpack(cls, data: Frame) -> Snapshot:
         """Decode what `pack` gave."""
         return cls(*unpack(data))
+
+
+def _named(error: ShippingError, changed: Mapping[Any, Any]) -> ShippingError:
+    for key, value in changed.items():
+        try:
+            pack(value)
+        except ShippingError as refusal:
+            return ShippingError(
+                "A state cannot be sent to another process.",
+                detail=f"The state of the key {shown(key)} is {shown(value)}: {refusal.detail}",
+                hint="Keep plain data as state, and make connections, locks and files where they are used.",
+            )
+    return error
 
 
 def apply_changes(values: dict[Any, Any], changed: Mapping[Any, Any], removed: Iterable[Any]) -> None:

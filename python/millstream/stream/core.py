@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from millstream.errors import ArgumentTypeError, GraphError, shown
+from millstream.errors import ArgumentTypeError, GraphError, ShippingError, shown
 from millstream.graph.node import Node
 from millstream.model.label import Label
 from millstream.rdd.arguments import check_function
@@ -54,6 +54,13 @@ class StreamCore(Generic[T_co]):
     def of_this_program(self, other: StreamCore[Any], at: Label) -> Node:
         """Give the node of another stream of the same program."""
         return node_of(other, self.program, at)
+
+    def __reduce__(self) -> NoReturn:
+        raise ShippingError(
+            "A stream cannot be sent to an executor.",
+            detail="A function that runs in tasks refers to it.",
+            hint="Put streams together by operators, such as join or transform_with, outside of functions.",
+        )
 
     def __repr__(self) -> str:
         return f"<DStream {self.node.id} of {self.node.label.site}>"

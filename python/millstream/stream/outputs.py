@@ -7,7 +7,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any, TypeVar
 
-from millstream.errors import ArgumentTypeError
+from millstream.errors import ArgumentTypeError, shown
 from millstream.graph.outputs import Delivery, DeliveryOutput, Output, RDDOutput, SinkOutput
 from millstream.model.arity import wants_batch
 from millstream.model.batch import Batch
@@ -38,22 +38,25 @@ class OutputMethods(StreamCore[T_co]):
         if not isinstance(sink, Sink):
             raise ArgumentTypeError(
                 "write_to needs a Sink.",
-                detail=f"It was given {sink!r}.",
+                detail=f"It was given {shown(sink)} of type {type(sink).__name__}.",
                 hint="Implement millstream.Sink, or use foreach_rdd for a function.",
             )
         at = labelled("write_to", name=name)
         self._put_out(lambda unique, label: SinkOutput(self.node, sink, unique, label), at)
 
-    def print(self, num: int = 10, *, name: str | None = None) -> None:
-        """Print the first records of every batch under a line with the batch time.
+    def print(self, num: int = 10, *, count: bool = False, name: str | None = None) -> None:
+        """Print the first records of every batch, of empty ones too, under a line with the batch time.
+
+        A line with `...` says that the batch has more.
 
         Args:
-            num: how many records, at least 1.
+            num: how many records, at least 0.
+            count: print how many records the batch has, too, which makes the engine collect all of them.
             name: identity of the output.
         """
         from millstream.sinks.print import PrintSink
 
-        self.deliver_to(PrintSink(num), labelled("print", name=name))
+        self.deliver_to(PrintSink(num, count=count), labelled("print", name=name))
 
     def collect_to(
         self, target: list[list[T_co]] | Callable[..., Any] | Queue[list[T_co]], *, name: str | None = None

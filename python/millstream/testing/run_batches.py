@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -71,7 +72,7 @@ def run_batches(
         batch_interval,
         backend=None if context.get("context") else backend,
         environment=Environment(clock, seed=0),
-        **{"name": f"run_batches-{id(clock)}", "process_tuning": False, "retry_pause": 0.001, **context},
+        **{"name": f"run_batches-{next(_runs)}", "process_tuning": False, "retry_pause": 0.001, **context},
     )
     try:
         streams = [ssc.queue_stream(list(given)) for given in inputs]
@@ -90,3 +91,7 @@ def run_batches(
     finally:
         ssc.stop(graceful=False)
     return [collected.get(interval_ms * number, []) for number in range(1, count + 1)]
+
+
+_runs = itertools.count(1)
+"""Runs in several threads of a process need names of their own."""

@@ -20,12 +20,14 @@ class Block:
         batch_ms: the batch time of the grid slot in which the block was sealed; the block goes to the first
             planned batch at or after it.
         position: where the sender stood after the block, or None.
+        invalid: how many of what arrived with it were no records as they came, and were repaired or left out.
     """
 
     data: PartitionData
     records: int
     batch_ms: int
     position: Any = None
+    invalid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,15 @@ class ReplayableSource(ABC, Generic[T]):
             DataError: what the split pinned has changed or is gone.
         """
 
+    @property
+    def invalid(self) -> int:
+        """How much was read since the start that is no record as it is, and was repaired or left out.
+
+        Asked on the driver, before and after each attempt at a batch; the difference is in the batch's event. As
+        `read` runs on executors, count with an accumulator.
+        """
+        return 0
+
     def release(self, before_ms: int) -> None:
         """Forget what only batches before `before_ms` needed. Not guaranteed to be called."""
 
