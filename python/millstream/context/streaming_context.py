@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
 
@@ -13,7 +14,15 @@ from millstream.context.signals import stop_on_signals
 from millstream.context.sources import SourceMethods
 from millstream.environment.environment import Environment
 from millstream.environment.process_tuning import ProcessTuning
-from millstream.errors import ArgumentTypeError, ConfigurationError, LifecycleError, ShippingError, shown
+from millstream.errors import (
+    ArgumentTypeError,
+    ConfigurationError,
+    InvalidError,
+    LifecycleError,
+    ShippingError,
+    UserCodeError,
+    shown,
+)
 from millstream.execution.backend import Backend
 from millstream.graph.inputs import FeedInput
 from millstream.graph.node import Node
@@ -236,10 +245,16 @@ class StreamingContext(SourceMethods):
         program, graph = self.program, self.program.graph
         interval_ms = program.interval_ms
         clock = self._environment.clock
-        zero_ms = math.floor(clock.wall_ms() / interval_ms) * interval_ms
-        batches = BatchWork(graph, self.context.backend, MemoryJournal(), clock, zero_ms)
+        batches = BatchWork(graph, self.context.backend, MemoryJournal(), clock)
         batches.open(f"{self._environment.rng.getrandbits(64):016x}")
-        program.zero_ms = zero_ms
+        if any(node.gives_columns for node in graph.inputs):
+            import_module("pyarrow")  # Now, so that the first batch need not wait for it.
+        tuning = ProcessTuning() if self._tuned else None
+        if tuning is not None:
+            tuning.apply()
+        # The grid begins after everything that takes time, or the first batch would be late.
+        zero_ms = program.zero_ms = math.floor(clock.wall_ms() / interval_ms) * interval_ms
+        batches.begin(zero_ms)
         started = ProgramStarted(
             interval_ms,
             zero_ms,
@@ -254,7 +269,6 @@ class StreamingContext(SourceMethods):
             retry_initial_ms=self._retry_pause_ms,
         )
         receivers = ReceiverWork(graph, self._bus, clock, interval_ms, zero_ms)
-        tuning = ProcessTuning() if self._tuned else None
         return Driver(started, batches, receivers, self._bus, self._environment, tuning, self.name)
 
     def stop(self, graceful: bool = True, timeout: float | None = None) -> bool:
@@ -300,7 +314,7 @@ class StreamingContext(SourceMethods):
             return False
         self._leave()
         if driver.failure is not None:
-            raise driver.failure
+            raise _as_users_see_it(driver.failure)
         return True
 
     async def wait(self) -> None:
@@ -349,6 +363,11 @@ class StreamingContext(SourceMethods):
 
     def __repr__(self) -> str:
         return f"<StreamingContext {self.name!r}, {self.state}, a batch every {self.batch_interval:g} s>"
+
+
+def _as_users_see_it(error: BaseException) -> BaseException:
+    """Leave the engine's own frames out where they say nothing: the cause shows the user's lines."""
+    return error.with_traceback(None) if isinstance(error, (UserCodeError, InvalidError)) else error
 
 
 def _count_checked(value: int, argument: str, least: int) -> int:

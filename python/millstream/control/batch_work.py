@@ -49,21 +49,24 @@ class BatchWork:
         backend: where tasks run.
         journal: where decisions go before they count.
         clock: stamps the figures.
-        zero_ms: the zero time of the grid.
     """
 
-    def __init__(self, graph: Graph, backend: Backend, journal: Journal, clock: Clock, zero_ms: int) -> None:
+    def __init__(self, graph: Graph, backend: Backend, journal: Journal, clock: Clock) -> None:
         self._graph = graph
         self._backend = backend
         self._journal = journal
         self._clock = clock
-        self._zero_ms = zero_ms
+        self._zero_ms = 0
         self._outputs = {output.name: output for output in graph.outputs}
         self._memory = list(graph.memory_nodes)
         self._source_inputs = [node for node in graph.inputs if isinstance(node, SourceInput)]
         self._blocks: dict[str, dict[int, Block]] = {node.name: {} for node in graph.inputs}
         self._positions: dict[str, Any] = {}
         self._works: dict[int, _Work] = {}
+
+    def begin(self, zero_ms: int) -> None:
+        """Name the zero time of the grid; nothing is planned before."""
+        self._zero_ms = zero_ms
 
     def open(self, lineage_id: str) -> None:
         """Open sources and outputs; when one cannot be opened, those opened before are closed."""

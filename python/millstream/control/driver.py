@@ -72,7 +72,7 @@ class Driver:
         receivers: performs what is said about receivers.
         bus: hears what happens.
         environment: clock and loop.
-        tuning: tunes the process while the stream runs, or None to leave it alone.
+        tuning: the tuning of the process, applied; put back at the end. None: the process is left alone.
         stream: the name of the stream, for errors.
     """
 
@@ -107,8 +107,6 @@ class Driver:
 
     def start(self) -> None:
         """Start the loop."""
-        if self._tuning is not None:
-            self._tuning.apply()
         self._bus.post(StreamingStarted(self._clock.wall_ms(), self._program.interval_ms))
         self._posted.append(self._program)
         self._receivers.connect(self.post)

@@ -120,6 +120,7 @@ class ReceiverWork:
                 self._post(ReceiverStarted(name))
             case "failed":
                 error = event.error or SourceUnavailableError(f"The receiver {name} failed.", detail=event.message)
+                logger.warning("The receiver %s failed: %s", name, event.message or text)
                 delay_ms = None if event.delay_s is None else round(event.delay_s * 1000.0)
                 self._post(ReceiverFailed(name, Failure.of(error), delay_ms))
             case "stopped":
@@ -127,7 +128,7 @@ class ReceiverWork:
                 self._check_ended()
                 self._post(ReceiverStopped(name))
             case _:
-                logger.warning("The receiver %s reported: %s %s", name, event.message, text or "")
+                logger.warning("The receiver %s reported: %s", name, event.message or text)
 
     def _check_ended(self) -> None:
         if self._stopping and not self._running:

@@ -69,6 +69,7 @@ class ManualLoop(Loop):
         self._step = step
         self._clock = clock
         self._over = False
+        self._woken = threading.Event()
         self._scheduled_ms = math.inf
         self._running = False
         self._missed = False
@@ -76,6 +77,7 @@ class ManualLoop(Loop):
 
     def wake(self) -> None:
         """Have the step run at the next move of the clock, even one of 0 seconds."""
+        self._woken.set()
         self._schedule(self._clock.wall_ms())
 
     def _schedule(self, due_ms: float) -> None:
@@ -104,7 +106,18 @@ class ManualLoop(Loop):
             self._schedule(max(next_ms, self._clock.wall_ms()))
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Run what is due now; True when the loop is over."""
-        if not self._running:
+        """Run what is due now, and what other threads wake the loop for; True when the loop is over.
+
+        The clock stands still meanwhile, so only other threads can bring the end about: waiting for them is limited.
+        """
+        patience_s = MANUAL_JOIN_S if timeout_s is None else min(timeout_s, MANUAL_JOIN_S)
+        while not self._running:
+            self._woken.clear()
             self._clock.advance(0)
+            if self._over or not self._woken.wait(patience_s):
+                break
         return self._over
+
+
+MANUAL_JOIN_S = 5.0
+"""Longest wait of a manual loop for another thread, such as that of a receiver that is told to end."""

@@ -51,6 +51,11 @@ class InputNode(Node):
         super().__init__((), interval_ms, label)
         self.name = name
 
+    @property
+    def gives_columns(self) -> bool:
+        """Tell whether records come as columns."""
+        return False
+
     def compute(self, run: BatchRun) -> Lineage | None:
         """Turn what was planned for this batch into lineage."""
         return self.lineage_of(run.planned[self.name], run)
@@ -66,6 +71,11 @@ class FeedInput(InputNode):
     def __init__(self, name: str, interval_ms: int, feed: BlockFeed, label: Label) -> None:
         super().__init__(name, interval_ms, label)
         self.feed = feed
+
+    @property
+    def gives_columns(self) -> bool:
+        """Tell whether the feed's blocks are columns."""
+        return self.feed.gives_columns
 
     def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
         """Spread the blocks, in order, over as many partitions as Python functions can run at once."""
@@ -85,6 +95,11 @@ class SourceInput(InputNode):
         super().__init__(name, interval_ms, label)
         self.source = source
         self.limit = limit
+
+    @property
+    def gives_columns(self) -> bool:
+        """Most sources read columns."""
+        return True
 
     def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
         """Make one partition of each split."""

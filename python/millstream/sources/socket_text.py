@@ -50,6 +50,8 @@ class SocketTextFeed(BlockFeed):
         ConfigurationError: an argument cannot work.
     """
 
+    gives_columns = True
+
     def __init__(
         self,
         host: str,

@@ -239,3 +239,20 @@ def test_a_stream_that_two_outputs_read_is_computed_once(ssc: ms.StreamingContex
     clock.advance(1.0)
     assert seen == [[1], [2]]
     assert calls == [1]
+
+
+def test_stopping_with_a_receiver_on_a_manual_clock_waits_for_its_threads(
+    ssc: ms.StreamingContext, clock: ManualClock
+) -> None:
+    class Once(ms.Receiver[int]):
+        def on_start(self) -> None:
+            self.store_many([1, 2])
+
+        def on_stop(self) -> None: ...
+
+    seen: list[list[int]] = []
+    ssc.receiver_stream(Once()).collect_to(seen)
+    ssc.start()
+    assert ssc.stop() is True
+    assert ssc.state == "stopped"
+    assert [row for rows in seen for row in rows] == [1, 2]

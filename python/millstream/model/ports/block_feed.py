@@ -55,6 +55,8 @@ class BlockFeed(ABC):
     """
 
     name: str = "feed"
+    gives_columns: bool = False
+    """Whether the blocks are columns: what these need is loaded at the start then."""
 
     @abstractmethod
     def start(self, *, interval_ms: int, zero_ms: int, notify: Callable[[FeedEvent], None]) -> None:
