@@ -88,6 +88,21 @@ def layout(numbers: RDD[int], words: RDD[str]) -> None:
     assert_type(numbers.is_persisted, bool)
 
 
+def grouped(numbers: RDD[int], words: RDD[str], pairs: RDD[tuple[str, float]]) -> None:
+    assert_type(words.group_by(len), RDD[tuple[int, list[str]]])
+    assert_type(pairs.fold_by_key(0.0, add), RDD[tuple[str, float]])
+    assert_type(pairs.repartition_and_sort_within_partitions(3, len), RDD[tuple[str, float]])
+    assert_type(pairs.repartition_and_sort_within_partitions(key=len, ascending=False), RDD[tuple[str, float]])
+    assert_type(numbers.pipe("sort -n"), RDD[str])
+    assert_type(numbers.pipe(["grep", "1"], env={"LC_ALL": "C"}, ok_statuses={0, 1}), RDD[str])
+    assert_type(numbers.tree_reduce(add), int)
+    assert_type(words.tree_aggregate(0, lambda n, w: n + len(w), add, 3), int)
+    assert_type(numbers.variance(), float)
+    assert_type(numbers.stdev(), float)
+    assert_type(numbers.histogram(3), tuple[list[float], list[int]])
+    assert_type(numbers.histogram([0, 1.5]), tuple[list[float], list[int]])
+
+
 def side_by_side(numbers: RDD[int], words: RDD[str], pairs: RDD[tuple[str, float]]) -> None:
     assert_type(numbers.intersection(words), RDD[int])
     assert_type(numbers.subtract(words, 3), RDD[int])
@@ -151,5 +166,6 @@ def refused(numbers: RDD[int], words: RDD[str], pairs: RDD[tuple[str, int]], con
     numbers.sample_by_key({1: 0.1})  # type: ignore[misc, arg-type]
     numbers.subtract_by_key(pairs)  # type: ignore[misc]
     pairs.subtract_by_key(numbers)  # type: ignore[arg-type]
+    words.histogram(3)  # type: ignore[misc]
     numbers.take("2")  # type: ignore[arg-type]
     context.accumulator(0).add("x")  # type: ignore[arg-type]

@@ -115,7 +115,7 @@ class Actions(RDDCore[T_co]):
             10
         """
         check_function(f, "reduce")
-        reduced = _Reduced(f, label("reduce"))
+        reduced = Reduced(f, label("reduce"))
         parts = self.runner.run(self.lineage, Apply(reduced))
         total: T = refuse_empty(reduced(chain.from_iterable(parts)), reduced.label)
         return total
@@ -134,8 +134,8 @@ class Actions(RDDCore[T_co]):
         """
         check_function(f, "fold")
         at, zero = label("fold"), copied(zero)
-        parts = self.runner.run(self.lineage, Apply(_Folded(zero, f, at)))
-        total: T = _Folded(zero, f, at)(parts)
+        parts = self.runner.run(self.lineage, Apply(Folded(zero, f, at)))
+        total: T = Folded(zero, f, at)(parts)
         return total
 
     def aggregate(
@@ -157,8 +157,8 @@ class Actions(RDDCore[T_co]):
         check_function(merge_record, "aggregate", "merge_record")
         check_function(merge_partitions, "aggregate", "merge_partitions")
         at, zero = label("aggregate"), copied(zero)
-        parts = self.runner.run(self.lineage, Apply(_Folded(zero, merge_record, at)))
-        total: U = _Folded(zero, merge_partitions, at)(parts)
+        parts = self.runner.run(self.lineage, Apply(Folded(zero, merge_record, at)))
+        total: U = Folded(zero, merge_partitions, at)(parts)
         return total
 
     def foreach(self, f: Callable[[T_co], object]) -> None:
@@ -209,7 +209,7 @@ _NOTHING = object()
 
 
 @dataclass(frozen=True, slots=True)
-class _Reduced:
+class Reduced:
     """Combines records; gives a list with the result, or an empty one where there is no record."""
 
     f: Callable[[Any, Any], Any]
@@ -227,7 +227,7 @@ class _Reduced:
 
 
 @dataclass(frozen=True, slots=True)
-class _Folded:
+class Folded:
     """Combines records into a copy of a start value."""
 
     zero: Any

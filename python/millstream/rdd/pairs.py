@@ -122,6 +122,25 @@ class PairMethods(RDDCore[T_co]):
         create = _StartFrom(copied(zero), merge_value)
         return _combined(self, create, merge_value, merge_combiners, partitions, label("aggregate_by_key"))
 
+    def fold_by_key(
+        self: RDDCore[tuple[K, V]], zero: V, f: Callable[[V, V], V], partitions: int | None = None
+    ) -> RDD[tuple[K, V]]:
+        """Combine the values of each key by `f`, starting in each partition from `zero`.
+
+        Args:
+            zero: must be neutral: `f(zero, v)` equals `v`. Every use gets a copy, so that `f` may change it in place.
+            f: takes two values and gives one; must be associative. Values of a key come in the order of the RDD.
+            partitions: how many partitions the result has.
+
+        Example:
+            >>> import millstream as ms
+            >>> pairs = ms.Context().parallelize([("a", [1]), ("b", [2]), ("a", [3])])
+            >>> pairs.fold_by_key([], lambda values, more: values + more).collect_as_map()
+            {'a': [1, 3], 'b': [2]}
+        """
+        check_function(f, "fold_by_key")
+        return _combined(self, _StartFrom(copied(zero), f), f, f, partitions, label("fold_by_key"))
+
     def combine_by_key(
         self: RDDCore[tuple[K, V]],
         create: Callable[[V], C],

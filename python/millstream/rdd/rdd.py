@@ -7,6 +7,7 @@ from millstream.rdd.async_methods import AsyncMethods
 from millstream.rdd.cogroups import JoinMethods
 from millstream.rdd.core import T_co
 from millstream.rdd.exports import ExportMethods
+from millstream.rdd.grouping import GroupMethods
 from millstream.rdd.layout import LayoutMethods
 from millstream.rdd.narrow import NarrowMethods
 from millstream.rdd.numbers import NumberActions
@@ -14,25 +15,32 @@ from millstream.rdd.outline import headline, outline
 from millstream.rdd.pair_actions import PairActions
 from millstream.rdd.pairs import PairMethods
 from millstream.rdd.persistence import PersistenceMethods
+from millstream.rdd.piping import PipeMethods
 from millstream.rdd.sampling import SamplingMethods
-from millstream.rdd.sorting import SortMethods
 from millstream.rdd.set_operations import SetMethods
-
+from millstream.rdd.sorting import SortMethods
+from millstream.rdd.sorting_within import SortWithinMethods
+from millstream.rdd.trees import TreeActions
 from millstream.rdd.zipping import ZipMethods
+
 
 class RDD(
     NarrowMethods[T_co],
     AsyncMethods[T_co],
     PairMethods[T_co],
+    GroupMethods[T_co],
     JoinMethods[T_co],
     LayoutMethods[T_co],
     SortMethods[T_co],
-    SamplingMethods[T_co],
-    PersistenceMethods[T_co],
+    SortWithinMethods[T_co],
+    PipeMethods[T_co],
     SetMethods[T_co],
     ZipMethods[T_co],
+    SamplingMethods[T_co],
+    PersistenceMethods[T_co],
     Actions[T_co],
     PairActions[T_co],
+    TreeActions[T_co],
     NumberActions[T_co],
     ExportMethods[T_co],
 ):
