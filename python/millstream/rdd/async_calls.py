@@ -101,11 +101,8 @@ class AsyncCalls:
 
     async def _result(self, record: Any) -> Any:
         """Call until it succeeds, or has failed for good."""
-        how, pause_s = self._how, self._how.retry_pause_s
-        for retry in range(how.retries + 1):
-            if retry:
-                await asyncio.sleep(min(pause_s, RETRY_PAUSE_MAX_S))
-                pause_s *= 2
+        how, pause_s, retries = self._how, self._how.retry_pause_s, 0
+        while True:
             try:
                 return await self._awaited(record)
             except AsyncCallError:
@@ -116,8 +113,11 @@ class AsyncCalls:
                 failure: BaseException = error  # Something that the user's function awaited was cancelled.
             except Exception as error:
                 failure = error
-            if self._ending:
+            if retries == how.retries or self._ending:
                 break
+            retries += 1
+            await asyncio.sleep(min(pause_s, RETRY_PAUSE_MAX_S))
+            pause_s *= 2
         if how.skips:
             return _DROPPED
         self._fail(record, failure)
@@ -132,7 +132,7 @@ class AsyncCalls:
 
     async def _awaited(self, record: Any) -> Any:
         """Call once."""
-        awaitable = self._f(record, *self._more)
+        awaitable: Any = self._f(record, *self._more)
         if type(awaitable) is not CoroutineType and not inspect.isawaitable(awaitable):
             raise AsyncCallError(
                 record,

@@ -121,7 +121,9 @@ async def _end_of(task: asyncio.Task[Any]) -> None:
 def _close(runners: list[asyncio.Runner]) -> None:
     while runners:
         runner = runners.pop()
-        if _loop_runs_here():
+        if runner.get_loop().is_running():
+            pass  # The program ends while a task, in a thread that dies with it, still waits.
+        elif _loop_runs_here():
             _elsewhere(runner.close, _let_it_end)
         else:
             runner.close()

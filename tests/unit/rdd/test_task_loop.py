@@ -109,3 +109,14 @@ def test_the_current_loop_is_that_of_the_innermost_block() -> None:
         assert TaskLoop.current() is outer
     with pytest.raises(InternalError):
         TaskLoop.current()
+
+
+def test_closing_leaves_a_loop_alone_that_turns() -> None:
+    loop = TaskLoop()
+
+    async def work() -> asyncio.AbstractEventLoop:
+        loop.close()
+        await asyncio.sleep(0)
+        return asyncio.get_running_loop()
+
+    loop.run(work()).close()

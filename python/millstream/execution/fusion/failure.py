@@ -19,6 +19,9 @@ from millstream.rdd.async_call_error import AsyncCallError
 _TEXT_MAX = 1_000
 """Characters of the user's own error that ours repeats; the cause has all of them."""
 
+_OWN = "millstream.rdd."
+"""Where callable objects of the library's are defined that stand in the place of a user's function."""
+
 _AWAITING = "millstream.rdd.async_calls"
 """The module whose frames stand between the loop and a function that is awaited. Why by name: it is imported late."""
 
@@ -84,8 +87,6 @@ def failure_of(
     Returns:
         What to raise, or None where the error is not one of the user's functions: it passes as it is.
     """
-    if isinstance(error, UserCodeError):
-        return None  # The library's own functions, such as that of pipe, say already what failed where.
     raised = _in_loop(error.__traceback__, loop)
     place = None if raised is None else loop.places.get(raised.tb_lineno)
     label = None if place is None else labels[place.step]
@@ -93,6 +94,10 @@ def failure_of(
         return None
     if isinstance(error, AsyncCallError):
         return _call_failed(error, label, batch)
+    if isinstance(error, UserCodeError) and place.function is not None:
+        kind = type(functions[place.function])
+        if kind.__module__.startswith(_OWN):
+            return None  # The library's own functions, such as that of pipe, say already what failed where.
     variables = raised.tb_frame.f_locals
     known = Circumstances(label, batch, place.record.seen(variables))
     if place.role is Role.PAIR:
