@@ -12,7 +12,9 @@ from millstream.observe.events import (
     BatchCompleted,
     BatchTimesMerged,
     InputsHeld,
-    ReceiverEvent,
+    ReceiverFailed,
+    ReceiverStarted,
+    ReceiverStopped,
     StreamingStarted,
     StreamingStopped,
 )
@@ -183,12 +185,22 @@ class BatchFigures(StreamingListener):
         with self._lock:
             self._held = event.held
 
-    def on_receiver_event(self, event: ReceiverEvent) -> None:
-        """Note what happened to a receiver; a start takes back what was said of a failure before."""
-        calm = event.kind in ("started", "reconnected", "stopped")
-        said = event.error or event.message or event.kind
+    def on_receiver_failed(self, event: ReceiverFailed) -> None:
+        """Note what went wrong in a receiver."""
+        said = event.error or event.message or "failed"
+        self._note(f"{event.input}: {said.partition(chr(10))[0]}")
+
+    def on_receiver_started(self, event: ReceiverStarted) -> None:
+        """Take back what was said of a failure before."""
+        self._note("")
+
+    def on_receiver_stopped(self, event: ReceiverStopped) -> None:
+        """Take back what was said of a failure before."""
+        self._note("")
+
+    def _note(self, notice: str) -> None:
         with self._lock:
-            self._notice = "" if calm else f"{event.input}: {said.partition(chr(10))[0]}"
+            self._notice = notice
         self.changed.set()
 
     def on_streaming_stopped(self, event: StreamingStopped) -> None:

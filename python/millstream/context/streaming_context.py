@@ -245,7 +245,7 @@ class StreamingContext(SourceMethods):
         program, graph = self.program, self.program.graph
         interval_ms = program.interval_ms
         clock = self._environment.clock
-        batches = BatchWork(graph, self.context.backend, MemoryJournal(), clock)
+        batches = BatchWork(graph, self.context.backend, MemoryJournal(), self._bus, clock)
         batches.open(f"{self._environment.rng.getrandbits(64):016x}")
         if any(node.gives_columns for node in graph.inputs):
             import_module("pyarrow")  # Now, so that the first batch need not wait for it.

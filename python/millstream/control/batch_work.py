@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from millstream.control.batch_report import BatchReport
 from millstream.control.decisions import BatchDone, BatchPlanned, BatchPrepared, InputPlan, SplitPlan
 from millstream.control.instructions import PlanBatch
 from millstream.control.journal import Journal
@@ -21,7 +22,8 @@ from millstream.graph.outputs import Output
 from millstream.model.batch import Batch, BatchInput
 from millstream.model.ports.block_feed import Block
 from millstream.model.ports.replayable_source import Plan, ReplayableSource
-from millstream.observe.events import BatchCompleted, OutputReport
+from millstream.observe.event_bus import EventBus
+from millstream.observe.events import BatchStep
 
 
 @dataclass(slots=True)
@@ -29,16 +31,13 @@ class _Work:
     """One batch from its plan to its end."""
 
     start_ms: int
-    submitted_ms: float
+    report: BatchReport
     planned: dict[str, PlannedInput] = field(default_factory=dict)
     positions: dict[str, Any] = field(default_factory=dict)
     batch: Batch | None = None
     run: BatchRun | None = None
     staged: dict[str, Any] = field(default_factory=dict)
-    reports: dict[str, OutputReport] = field(default_factory=dict)
     invalid_before: dict[str, int] = field(default_factory=dict)
-    started_ms: float = 0.0
-    attempts: int = 0
 
 
 class BatchWork:
@@ -48,13 +47,15 @@ class BatchWork:
         graph: the frozen graph.
         backend: where tasks run.
         journal: where decisions go before they count.
-        clock: stamps the figures.
+        bus: hears what happens to batches.
+        clock: stamps it.
     """
 
-    def __init__(self, graph: Graph, backend: Backend, journal: Journal, clock: Clock) -> None:
+    def __init__(self, graph: Graph, backend: Backend, journal: Journal, bus: EventBus, clock: Clock) -> None:
         self._graph = graph
         self._backend = backend
         self._journal = journal
+        self._bus = bus
         self._clock = clock
         self._zero_ms = 0
         self._outputs = {output.name: output for output in graph.outputs}
@@ -95,7 +96,7 @@ class BatchWork:
         time_ms = instruction.time_ms
         work = self._works.get(time_ms)
         if work is None:
-            work = self._works[time_ms] = _Work(instruction.start_ms, self._clock.wall_ms())
+            work = self._works[time_ms] = _Work(instruction.start_ms, BatchReport(time_ms, self._bus, self._clock))
         for node in self._graph.inputs:
             if node.name not in work.planned:
                 work.planned[node.name] = self._planned(node, instruction, work)
@@ -108,6 +109,7 @@ class BatchWork:
             )
         )
         self._positions.update(work.positions)
+        work.report.submit(work.planned)
         return {name: planned.records for name, planned in work.planned.items() if planned.records is not None}
 
     def _planned(self, node: InputNode, instruction: PlanBatch, work: _Work) -> PlannedInput:
@@ -139,8 +141,7 @@ class BatchWork:
             Exception: whatever a user's function, a sink or an executor raised.
         """
         work = self._works[time_ms]
-        work.started_ms = self._clock.wall_ms()
-        work.attempts = attempt + 1
+        work.report.start(attempt)
         work.invalid_before = {node.name: node.source.invalid for node in self._source_inputs}
         batch = work.batch = Batch(
             time_ms,
@@ -160,25 +161,31 @@ class BatchWork:
             self._journal.append(BatchPrepared(time_ms, attempt))
 
     def _stage(self, output: Output, run: BatchRun, work: _Work) -> None:
-        began_ms = self._clock.monotonic_ms()
-        error: str | None = None
+        work.report.start_output(output)
         try:
             work.staged[output.name] = output.stage(run)
-        except BaseException as raised:
-            error = f"{type(raised).__name__}: {raised}"
+        except BaseException as error:
+            work.report.fail_output(output, error)
             raise
-        finally:
-            duration_ms = self._clock.monotonic_ms() - began_ms
-            work.reports[output.name] = OutputReport(output.name, output.label.operator, duration_ms, error)
+        work.report.stage_output(output)
 
     def commit(self, time_ms: int, name: str) -> None:
         """Commit one output; one to which nothing is due in this batch has nothing staged."""
         work = self._works[time_ms]
         if name in work.staged:
             assert work.batch is not None
-            self._outputs[name].commit(work.batch, work.staged[name])
+            output = self._outputs[name]
+            work.report.begin_commit(output)
+            output.commit(work.batch, work.staged[name])
+            work.report.commit_output(output)
 
-    def finish(self, time_ms: int) -> BatchCompleted:
+    def report_failure(self, time_ms: int, step: BatchStep, error: BaseException, output: str | None = None) -> None:
+        """Tell listeners that a step of a batch failed."""
+        work = self._works.get(time_ms)
+        if work is not None:
+            work.report.fail(step, error, output)
+
+    def finish(self, time_ms: int) -> None:
         """Write the end of the batch, and let go of everything that only it needed; may be repeated when it failed."""
         work = self._works[time_ms]
         self._journal.append(BatchDone(time_ms))
@@ -190,18 +197,8 @@ class BatchWork:
             self._graph.remembered.add(work.run)
         for source in self._sources():
             source.release(time_ms)
+        work.report.complete(self._outputs, self._invalid(work))
         del self._works[time_ms]
-        return BatchCompleted(
-            time_ms,
-            {name: planned.records for name, planned in work.planned.items() if planned.records is not None},
-            {name: planned.description for name, planned in work.planned.items()},
-            work.submitted_ms,
-            work.started_ms,
-            self._clock.wall_ms(),
-            work.attempts,
-            tuple(work.reports.values()),
-            self._invalid(work),
-        )
 
     def _invalid(self, work: _Work) -> dict[str, int]:
         counts = {name: planned.invalid for name, planned in work.planned.items() if planned.invalid}

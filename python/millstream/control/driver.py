@@ -55,7 +55,7 @@ from millstream.environment.process_tuning import ProcessTuning
 from millstream.model.batch import Batch
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import (
-    BatchAttemptFailed,
+    BatchStep,
     BatchTimesMerged,
     InputsHeld,
     StreamingStarted,
@@ -107,7 +107,8 @@ class Driver:
 
     def start(self) -> None:
         """Start the loop."""
-        self._bus.post(StreamingStarted(self._clock.wall_ms(), self._program.interval_ms))
+        if StreamingStarted in self._bus.heard:
+            self._bus.post(StreamingStarted(self._clock.wall_ms(), self._program.interval_ms))
         self._posted.append(self._program)
         self._receivers.connect(self.post)
         self._loop = self._environment.drive("millstream-driver", self._step)
@@ -214,7 +215,7 @@ class Driver:
         try:
             records = self._batches.plan(instruction)
         except Exception as error:
-            return PlanFailed(time_ms, self._failure_of(error, time_ms))
+            return PlanFailed(time_ms, self._failed("plan", time_ms, error))
         self._batches.release_blocks(instruction)
         return BatchPlanned(time_ms, records)
 
@@ -223,9 +224,7 @@ class Driver:
         try:
             self._batches.run(time_ms, attempt, instruction.outputs)
         except BaseException as error:
-            failure = self._failure_of(error, time_ms)
-            self._bus.post(BatchAttemptFailed(time_ms, attempt, f"{type(error).__name__}: {error}"))
-            return BatchFailed(time_ms, attempt, failure)
+            return BatchFailed(time_ms, attempt, self._failed("run", time_ms, error))
         return BatchPrepared(time_ms, attempt)
 
     def _commit(self, instruction: CommitOutput) -> Fact:
@@ -233,20 +232,20 @@ class Driver:
         try:
             self._batches.commit(time_ms, output)
         except BaseException as error:
-            return CommitFailed(time_ms, output, self._failure_of(error, time_ms))
+            return CommitFailed(time_ms, output, self._failed("commit", time_ms, error, output))
         return OutputCommitted(time_ms, output)
 
     def _finish(self, instruction: FinishBatch) -> Fact:
         try:
-            report = self._batches.finish(instruction.time_ms)
+            self._batches.finish(instruction.time_ms)
         except Exception as error:
-            return FinishFailed(instruction.time_ms, self._failure_of(error, instruction.time_ms))
+            return FinishFailed(instruction.time_ms, self._failed("finish", instruction.time_ms, error))
         self._finished_batch = True
-        self._bus.post(report)
         return BatchFinished(instruction.time_ms)
 
-    def _failure_of(self, error: BaseException, time_ms: int) -> Failure:
+    def _failed(self, step: BatchStep, time_ms: int, error: BaseException, output: str | None = None) -> Failure:
         note_whereabouts(error, self._stream, Batch(time_ms))
+        self._batches.report_failure(time_ms, step, error, output)
         return Failure.of(error)
 
     def _roll_back(self, instruction: RollBackBatch) -> None:
@@ -266,16 +265,19 @@ class Driver:
 
     def _hold(self, instruction: HoldInputs) -> None:
         self._receivers.hold()
-        self._bus.post(InputsHeld(True))
+        if InputsHeld in self._bus.heard:
+            self._bus.post(InputsHeld(True))
 
     def _resume(self, instruction: ResumeInputs) -> None:
         self._receivers.resume()
-        self._bus.post(InputsHeld(False))
+        if InputsHeld in self._bus.heard:
+            self._bus.post(InputsHeld(False))
 
     def _report_skipped(self, instruction: ReportSkipped) -> None:
-        self._bus.post(
-            BatchTimesMerged(instruction.from_ms, instruction.to_ms, instruction.count, instruction.slides_count)
-        )
+        if BatchTimesMerged in self._bus.heard:
+            self._bus.post(
+                BatchTimesMerged(instruction.from_ms, instruction.to_ms, instruction.count, instruction.slides_count)
+            )
 
     def _stop_stream(self, instruction: StopStream) -> None:
         failure = instruction.failure
@@ -288,8 +290,7 @@ class Driver:
         self._receivers.close()
         self._batches.close()
         text = None if error is None else f"{type(error).__name__}: {error}"
-        self._bus.post(StreamingStopped(self._clock.wall_ms(), text, dict(left)))
-        self._bus.close(_LISTENERS_END_S)
+        self._bus.close(StreamingStopped(self._clock.wall_ms(), text, dict(left)), _LISTENERS_END_S)
         if self._tuning is not None:
             self._tuning.restore()
         self.ended.set()

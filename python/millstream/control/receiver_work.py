@@ -20,8 +20,8 @@ from millstream.errors import SourceUnavailableError
 from millstream.graph.graph import Graph
 from millstream.graph.inputs import FeedInput
 from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
+from millstream.observe import events
 from millstream.observe.event_bus import EventBus
-from millstream.observe.events import ReceiverEvent
 
 
 class ReceiverWork:
@@ -69,6 +69,9 @@ class ReceiverWork:
                     interval_ms=self._interval_ms, zero_ms=self._zero_ms, notify=lambda event: self._heard(name, event)
                 )
         except Exception as error:
+            self._tell(
+                name, FeedEvent("failed", f"The receiver {name} could not start."), f"{type(error).__name__}: {error}"
+            )
             return ReceiverFailed(name, Failure.of(error))
         return None
 
@@ -113,13 +116,15 @@ class ReceiverWork:
     def _heard(self, name: str, event: FeedEvent) -> None:
         """Take an event of a feed, from any thread."""
         text = None if event.error is None else f"{type(event.error).__name__}: {event.error}"
-        self._bus.post(ReceiverEvent(name, event.kind, event.message, text, self._clock.wall_ms()))
+        self._tell(name, event, text)
         assert self._post is not None
         match event.kind:
             case "started":
                 self._post(ReceiverStarted(name))
             case "failed":
-                error = event.error or SourceUnavailableError(f"The receiver {name} failed.", detail=event.message)
+                error = event.error or SourceUnavailableError(
+                    f"The receiver {name} failed.", detail=event.message, hint="It is started again after a pause."
+                )
                 logger.warning("The receiver %s failed: %s", name, event.message or text)
                 delay_ms = None if event.delay_s is None else round(event.delay_s * 1000.0)
                 self._post(ReceiverFailed(name, Failure.of(error), delay_ms))
@@ -129,6 +134,20 @@ class ReceiverWork:
                 self._post(ReceiverStopped(name))
             case _:
                 logger.warning("The receiver %s reported: %s", name, event.message or text)
+
+    def _tell(self, name: str, event: FeedEvent, error: str | None) -> None:
+        """Tell listeners."""
+        heard, time_ms = self._bus.heard, self._clock.wall_ms()
+        match event.kind:
+            case "started" | "reconnected":
+                if events.ReceiverStarted in heard:
+                    self._bus.post(events.ReceiverStarted(name, event.message, time_ms))
+            case "stopped":
+                if events.ReceiverStopped in heard:
+                    self._bus.post(events.ReceiverStopped(name, event.message, time_ms))
+            case kind:
+                if events.ReceiverFailed in heard:
+                    self._bus.post(events.ReceiverFailed(name, event.message, error, time_ms, kind == "failed"))
 
     def _check_ended(self) -> None:
         if self._stopping and not self._running:

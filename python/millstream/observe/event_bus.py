@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
 
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
 from millstream.environment.loop import Loop
 from millstream.observe.events import Event
-from millstream.observe.listener import StreamingListener
+from millstream.observe.listener import StreamingListener, kinds_heard
 
 QUEUE_MAX = 10_000
 """Events that may wait for slow listeners; older ones are dropped, and counted."""
@@ -20,6 +21,10 @@ class EventBus:
 
     Args:
         environment: gives the loop.
+
+    Attributes:
+        heard: the kinds of events that somebody listens to. Whoever posts looks here first, and makes no event
+            that nobody hears.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -29,31 +34,51 @@ class EventBus:
         self._dropped = 0
         self._closed = False
         self._loop: Loop | None = None
+        self._lock = threading.Lock()
+        self.heard: frozenset[type[Event]] = frozenset()
 
     def add(self, listener: StreamingListener) -> None:
-        """Add a listener; it hears what happens from now on."""
-        self._listeners = (*self._listeners, listener)
+        """Add a listener; it hears what happens from now on. One that is there already is not added again."""
+        with self._lock:
+            if not self._knows(listener):
+                self._set_listeners((*self._listeners, listener))
 
     def remove(self, listener: StreamingListener) -> None:
-        """Remove a listener; unknown ones are ignored."""
-        self._listeners = tuple(known for known in self._listeners if known is not listener)
+        """Remove a listener; it hears nothing more, not even what waits. Unknown ones are ignored."""
+        with self._lock:
+            self._set_listeners(tuple(known for known in self._listeners if known is not listener))
+
+    def _knows(self, listener: StreamingListener) -> bool:
+        return any(known is listener for known in self._listeners)
+
+    def _set_listeners(self, listeners: tuple[StreamingListener, ...]) -> None:
+        self._listeners = listeners
+        self.heard = frozenset[type[Event]]().union(*map(kinds_heard, listeners))
 
     def post(self, event: Event) -> None:
-        """Hand over an event; costs next to nothing when nobody listens."""
-        if not self._listeners:
-            return
-        if len(self._waiting) >= QUEUE_MAX:
-            self._waiting.popleft()
+        """Hand over an event, from any thread; never waits for a listener. After the end nothing is heard."""
+        with self._lock:
+            if not self._closed:
+                self._put(event)
+
+    def _put(self, event: Event) -> None:
+        waiting = self._waiting
+        if len(waiting) >= QUEUE_MAX:
+            waiting.popleft()
             self._dropped += 1
-        self._waiting.append(event)
+        waiting.append(event)
         if self._loop is None:
             self._loop = self._environment.drive("millstream-listeners", self._step)
-        else:
+        elif len(waiting) == 1:
+            # Why only then: the loop takes until nothing waits, and waking it costs the driver more than the event.
             self._loop.wake()
 
-    def close(self, timeout_s: float) -> None:
-        """Deliver what waits, within the time given, and end the loop."""
-        self._closed = True
+    def close(self, last: Event, timeout_s: float) -> None:
+        """Hand over the last event, have all that wait delivered within the time given, and end the loop."""
+        with self._lock:
+            if type(last) in self.heard:
+                self._put(last)
+            self._closed = True
         if self._loop is not None:
             self._loop.wake()
             if not self._loop.join(timeout_s):
@@ -62,13 +87,21 @@ class EventBus:
     def _step(self) -> float | None:
         waiting = self._waiting
         while waiting:
-            event = waiting.popleft()
-            for listener in self._listeners:
-                try:
-                    listener.on_event(event)
-                except Exception:
-                    logger.exception("The listener %r raised on %s.", listener, type(event).__name__)
+            self._deliver(waiting.popleft())
         if self._dropped:
-            logger.warning("Listeners are too slow: %d events were dropped.", self._dropped)
-            self._dropped = 0
+            with self._lock:
+                dropped, self._dropped = self._dropped, 0
+            logger.warning("Listeners are too slow: %d events were dropped.", dropped)
         return None if self._closed else math.inf
+
+    def _deliver(self, event: Event) -> None:
+        listeners = self._listeners
+        for listener in listeners:
+            if listeners is not self._listeners and not self._knows(listener):
+                continue
+            try:
+                listener.on_event(event)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # Why so wide: sys.exit in a listener must not make all others deaf.
+                logger.exception("The listener %r raised on %s.", listener, type(event).__name__)

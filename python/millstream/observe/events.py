@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
+
+BatchStep: TypeAlias = Literal["plan", "run", "commit", "finish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +23,98 @@ class StreamingStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputReport:
-    """How one output operation of a batch went.
+class BatchSubmitted:
+    """A batch is planned: what it consists of is fixed, for every attempt at it.
 
     Attributes:
-        name: the name of the output.
-        operator: the method that added it, such as `print`.
-        duration_ms: time to compute and stage it.
-        error: what went wrong, or None.
+        batch_time_ms: the batch.
+        records: how many records each input gives, as far as known, by the name of the input.
+        inputs: one line about what each input gives, by the name of the input.
+        submitted_ms: wall time at which it was planned.
     """
 
+    batch_time_ms: int
+    records: Mapping[str, int]
+    inputs: Mapping[str, str]
+    submitted_ms: float
+
+    @property
+    def records_total(self) -> int:
+        """Records of all inputs."""
+        return sum(self.records.values())
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStarted:
+    """The work of a batch begins, or begins again after an attempt that failed.
+
+    Attributes:
+        batch_time_ms: the batch.
+        attempt: 0 for the first one.
+        submitted_ms: wall time at which the batch was planned.
+        started_ms: wall time at which this attempt began.
+    """
+
+    batch_time_ms: int
+    attempt: int
+    submitted_ms: float
+    started_ms: float
+
+    @property
+    def scheduling_delay_ms(self) -> float:
+        """From the batch time to the beginning of the attempt; milliseconds, at least 0."""
+        return max(0.0, self.started_ms - self.batch_time_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStarted:
+    """An output operation of a batch begins to be computed.
+
+    An `OutputCompleted` of the same attempt follows, or a `BatchAttemptFailed`.
+
+    Attributes:
+        batch_time_ms: the batch.
+        attempt: 0 for the first one.
+        name: the name of the output.
+        operator: the method that added it, such as `print`.
+        site: `file:line` of the call that added it, or None.
+        started_ms: wall time.
+    """
+
+    batch_time_ms: int
+    attempt: int
     name: str
     operator: str
+    site: str | None
+    started_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutputCompleted:
+    """An output operation of a batch has committed, or failed to be computed.
+
+    All outputs of a batch are computed first and committed then, one after another; where `error` is None, what the
+    output puts out is there.
+
+    Attributes:
+        batch_time_ms: the batch.
+        attempt: 0 for the first one.
+        name: the name of the output.
+        operator: the method that added it, such as `print`.
+        site: `file:line` of the call that added it, or None.
+        started_ms: wall time at which its computation began.
+        ended_ms: wall time at which it had committed, or failed.
+        duration_ms: time that it took itself: to compute, and to commit; other outputs may have had their turn between.
+        error: the error's text, or None.
+    """
+
+    batch_time_ms: int
+    attempt: int
+    name: str
+    operator: str
+    site: str | None
+    started_ms: float
+    ended_ms: float
     duration_ms: float
     error: str | None = None
 
@@ -46,10 +128,10 @@ class BatchCompleted:
         records: how many records each input gave, as far as known, by the name of the input.
         inputs: one line about what each input gave, by the name of the input.
         submitted_ms: wall time at which the batch was planned.
-        started_ms: wall time at which its work began.
+        started_ms: wall time at which the attempt that succeeded began.
         ended_ms: wall time at which its last output had committed.
         attempts: how often it was run.
-        outputs: its output operations, in order.
+        outputs: its output operations, in the order in which they committed.
         invalid: how much of each input was no record as it came (lines that are not UTF-8 or too long) and was repaired
             or left out, by the name of the input; inputs without any are not in it.
     """
@@ -61,7 +143,7 @@ class BatchCompleted:
     started_ms: float
     ended_ms: float
     attempts: int
-    outputs: tuple[OutputReport, ...]
+    outputs: tuple[OutputCompleted, ...]
     invalid: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -87,17 +169,22 @@ class BatchCompleted:
 
 @dataclass(frozen=True, slots=True)
 class BatchAttemptFailed:
-    """An attempt at a batch failed and left no trace; it is tried again, or the stream stops.
+    """A step of a batch failed; it is tried again, or the stream stops.
 
     Attributes:
         batch_time_ms: the batch.
         attempt: 0 for the first one.
         error: the error's text.
+        step: `plan` (an input could not say what it gives), `run` (the attempt left no trace and is run again),
+            `commit` (of one output; what was computed is kept) or `finish` (after the last commit).
+        output: the name of the output that could not commit, or None.
     """
 
     batch_time_ms: int
     attempt: int
     error: str
+    step: BatchStep = "run"
+    output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +212,51 @@ class InputsHeld:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiverEvent:
-    """Something happened to a receiver.
+class ReceiverStarted:
+    """A receiver receives, for the first time or again.
 
     Attributes:
         input: the input's name.
-        kind: `started`, `failed`, `stopped`, `error`, `reconnected`.
         message: one line.
-        error: the error's text, or None.
         time_ms: wall time.
     """
 
     input: str
-    kind: str
+    message: str = ""
+    time_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverFailed:
+    """Something went wrong in a receiver.
+
+    Attributes:
+        input: the input's name.
+        message: one line.
+        error: the error's text, or None.
+        time_ms: wall time.
+        is_down: it has ended, and is started again after a pause unless the stream stops; False: it goes on by itself.
+    """
+
+    input: str
     message: str = ""
     error: str | None = None
+    time_ms: float = 0.0
+    is_down: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverStopped:
+    """A receiver has ended, because the stream stops; what it received is still processed.
+
+    Attributes:
+        input: the input's name.
+        message: one line.
+        time_ms: wall time.
+    """
+
+    input: str
+    message: str = ""
     time_ms: float = 0.0
 
 
@@ -160,10 +277,16 @@ class StreamingStopped:
 
 Event: TypeAlias = (
     StreamingStarted
+    | BatchSubmitted
+    | BatchStarted
+    | OutputStarted
+    | OutputCompleted
     | BatchCompleted
     | BatchAttemptFailed
     | BatchTimesMerged
     | InputsHeld
-    | ReceiverEvent
+    | ReceiverStarted
+    | ReceiverFailed
+    | ReceiverStopped
     | StreamingStopped
 )

@@ -21,7 +21,8 @@ from millstream.observe.events import (
     BatchTimesMerged,
     Event,
     InputsHeld,
-    ReceiverEvent,
+    ReceiverFailed,
+    ReceiverStarted,
     StreamingStarted,
     StreamingStopped,
 )
@@ -79,9 +80,9 @@ def test_quantiles_are_off_by_two_percent_at_most(delay_ms: float) -> None:
 
 
 def test_a_receivers_failure_is_told_until_it_works_again() -> None:
-    figures = heard(StreamingStarted(0, 1_000), ReceiverEvent("lines", "error", "No answer.", "No answer.\nDetail: x"))
+    figures = heard(StreamingStarted(0, 1_000), ReceiverFailed("lines", "No answer.", "No answer.\nDetail: x"))
     assert figures.now().notice == "lines: No answer."
-    figures.on_event(ReceiverEvent("lines", "reconnected", "Here again."))
+    figures.on_event(ReceiverStarted("lines", "Here again."))
     assert figures.now().notice == ""
 
 
@@ -133,7 +134,7 @@ def test_views_show_what_is_not_as_it_should_be() -> None:
         batch(500, 10),
         InputsHeld(True),
         BatchAttemptFailed(1_000, 0, "ValueError: [x]"),
-        ReceiverEvent("lines", "error", "[No] answer.", None),
+        ReceiverFailed("lines", "[No] answer."),
         StreamingStopped(1_500, "ValueError: [x]\nmore"),
     )
     text = shown(BatchesView("main", figures))

@@ -1,0 +1,162 @@
+"""The report of one batch: its times, and the events that tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from millstream.environment.clock import Clock
+from millstream.graph.inputs import PlannedInput
+from millstream.graph.outputs import Output
+from millstream.observe.event_bus import EventBus
+from millstream.observe.events import (
+    BatchAttemptFailed,
+    BatchCompleted,
+    BatchStarted,
+    BatchStep,
+    BatchSubmitted,
+    OutputCompleted,
+    OutputStarted,
+)
+
+
+@dataclass(slots=True)
+class _OutputTimes:
+    """When an output was worked on.
+
+    Attributes:
+        attempt: the attempt at the batch that computed it.
+        started_ms: wall time at which its computation began.
+        began_ms: monotonic time at which the step that runs began.
+        spent_ms: duration of the steps before.
+        ended_ms: wall time at which it had committed, or 0.
+    """
+
+    attempt: int
+    started_ms: float
+    began_ms: float
+    spent_ms: float = 0.0
+    ended_ms: float = 0.0
+
+
+class BatchReport:
+    """Stamps what happens to one batch and tells the listeners; events that nobody hears are not made.
+
+    The times are taken even so, because somebody may begin to listen before the batch ends.
+
+    Args:
+        time_ms: the batch.
+        bus: hears what happens.
+        clock: stamps it.
+    """
+
+    __slots__ = ("_attempts", "_bus", "_clock", "_outputs", "_planned", "_started_ms", "_submitted_ms", "_time_ms")
+
+    def __init__(self, time_ms: int, bus: EventBus, clock: Clock) -> None:
+        self._time_ms = time_ms
+        self._bus = bus
+        self._clock = clock
+        self._submitted_ms = clock.wall_ms()
+        self._started_ms = 0.0
+        self._attempts = 0
+        self._planned: Mapping[str, PlannedInput] = {}
+        self._outputs: dict[str, _OutputTimes] = {}
+
+    def submit(self, planned: Mapping[str, PlannedInput]) -> None:
+        """The batch is planned."""
+        self._planned = planned
+        if BatchSubmitted in self._bus.heard:
+            self._bus.post(BatchSubmitted(self._time_ms, self._records(), self._descriptions(), self._submitted_ms))
+
+    def start(self, attempt: int) -> None:
+        """An attempt begins."""
+        self._attempts = attempt + 1
+        self._started_ms = self._clock.wall_ms()
+        if BatchStarted in self._bus.heard:
+            self._bus.post(BatchStarted(self._time_ms, attempt, self._submitted_ms, self._started_ms))
+
+    def start_output(self, output: Output) -> None:
+        """An output begins to be computed."""
+        attempt, started_ms = self._attempts - 1, self._clock.wall_ms()
+        self._outputs[output.name] = _OutputTimes(attempt, started_ms, self._clock.monotonic_ms())
+        if OutputStarted in self._bus.heard:
+            label = output.label
+            self._bus.post(OutputStarted(self._time_ms, attempt, output.name, label.operator, label.site, started_ms))
+
+    def stage_output(self, output: Output) -> None:
+        """An output is computed."""
+        times = self._outputs[output.name]
+        times.spent_ms = self._clock.monotonic_ms() - times.began_ms
+
+    def fail_output(self, output: Output, error: BaseException) -> None:
+        """An output could not be computed."""
+        times = self._outputs.pop(output.name)
+        if OutputCompleted in self._bus.heard:
+            times.spent_ms = self._clock.monotonic_ms() - times.began_ms
+            times.ended_ms = self._clock.wall_ms()
+            self._bus.post(self._completed(output, times, _text(error)))
+
+    def begin_commit(self, output: Output) -> None:
+        """An output begins to commit."""
+        self._outputs[output.name].began_ms = self._clock.monotonic_ms()
+
+    def commit_output(self, output: Output) -> None:
+        """An output has committed."""
+        times = self._outputs.pop(output.name)
+        times.spent_ms += self._clock.monotonic_ms() - times.began_ms
+        times.ended_ms = self._clock.wall_ms()
+        # Why put back: the outputs of the batch are listed in the order in which they committed.
+        self._outputs[output.name] = times
+        if OutputCompleted in self._bus.heard:
+            self._bus.post(self._completed(output, times, None))
+
+    def fail(self, step: BatchStep, error: BaseException, output: str | None = None) -> None:
+        """A step of the batch failed."""
+        if BatchAttemptFailed in self._bus.heard:
+            attempt = max(0, self._attempts - 1)
+            self._bus.post(BatchAttemptFailed(self._time_ms, attempt, _text(error), step, output))
+
+    def complete(self, outputs: Mapping[str, Output], invalid: Mapping[str, int]) -> None:
+        """The batch is done.
+
+        Args:
+            outputs: the output operations of the program, by name.
+            invalid: how much of each input was no record as it came.
+        """
+        if BatchCompleted in self._bus.heard:
+            self._bus.post(
+                BatchCompleted(
+                    self._time_ms,
+                    self._records(),
+                    self._descriptions(),
+                    self._submitted_ms,
+                    self._started_ms,
+                    self._clock.wall_ms(),
+                    self._attempts,
+                    tuple(self._completed(outputs[name], times, None) for name, times in self._outputs.items()),
+                    invalid,
+                )
+            )
+
+    def _completed(self, output: Output, times: _OutputTimes, error: str | None) -> OutputCompleted:
+        return OutputCompleted(
+            self._time_ms,
+            times.attempt,
+            output.name,
+            output.label.operator,
+            output.label.site,
+            times.started_ms,
+            times.ended_ms,
+            times.spent_ms,
+            error,
+        )
+
+    def _records(self) -> dict[str, int]:
+        return {name: planned.records for name, planned in self._planned.items() if planned.records is not None}
+
+    def _descriptions(self) -> dict[str, str]:
+        return {name: planned.description for name, planned in self._planned.items()}
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
