@@ -148,7 +148,9 @@ class StreamingContext(SourceMethods):
         """Put several streams one behind the other, batch by batch."""
         at = labelled("union")
         if not streams:
-            raise ConfigurationError("union needs at least one stream.", hint="Write ssc.union(a, b).")
+            raise ConfigurationError(
+                "union needs at least one stream.", detail="It was given none.", hint="Write ssc.union(a, b)."
+            )
         nodes = [self._node_of(stream, at) for stream in streams]
         return streams[0] if len(streams) == 1 else streams[0].add(UnionNode(nodes, at))
 
@@ -156,7 +158,11 @@ class StreamingContext(SourceMethods):
         """Make one RDD of the RDDs of several streams: `f(rdds)`, or `f(rdds, batch)`."""
         at = labelled("transform", f, takes=1, batch=True)
         if not streams:
-            raise ConfigurationError("transform needs at least one stream.", hint="Write ssc.transform([a, b], f).")
+            raise ConfigurationError(
+                "transform needs at least one stream.",
+                detail="It was given none.",
+                hint="Write ssc.transform([a, b], f).",
+            )
         with_batch = wants_batch(f, 1)
         nodes = [self._node_of(stream, at) for stream in streams]
         return streams[0].add(TransformNode(nodes, lambda rdds, batch: f(rdds, batch) if with_batch else f(rdds), at))

@@ -50,7 +50,9 @@ class TextCorpus:
         """
         for path in paths:
             if not path.exists():
-                raise ConfigurationError("There is no such file or folder.", detail=str(path))
+                raise ConfigurationError(
+                    "There is no such file or folder.", detail=str(path), hint="Give paths of this machine."
+                )
         return cls([file for path in paths for file in ([path] if path.is_file() else text_files_in(path))])
 
     def lines(self) -> Iterator[bytes]:
@@ -76,7 +78,9 @@ class TextCorpus:
                     yield line + b"\n"
             if not found:
                 raise ConfigurationError(
-                    "There is no text to serve.", detail="No file could be read, or all were empty."
+                    "There is no text to serve.",
+                    detail="No file could be read, or all were empty.",
+                    hint="Give files or folders with text.",
                 )
 
 

@@ -262,7 +262,11 @@ class Launcher:
 
 
 def _closed() -> BackendUnavailableError:
-    return BackendUnavailableError("The workers have been closed.", hint="Make a new context.")
+    return BackendUnavailableError(
+        "The workers have been closed.",
+        detail="The context was closed, or the program is ending.",
+        hint="Make a new context.",
+    )
 
 
 def _interpreter_flags() -> list[str]:

@@ -78,7 +78,11 @@ class BlockSender:
             self._flush()
             sent = self._frames.send_block(number, len(run), position, payload)
         if not sent:
-            raise SourceUnavailableError("The driver's process is gone.", hint="Stop; the process ends by itself.")
+            raise SourceUnavailableError(
+                "The driver's process is gone.",
+                detail=f"{len(run)} records could not be handed over.",
+                hint="Stop; the process ends by itself.",
+            )
         refusal = answer.get()
         if refusal is not None:
             raise LifecycleError("The block was not stored.", detail=refusal, hint="Do not acknowledge it.")

@@ -46,7 +46,11 @@ class PersistenceMethods(StreamCore[T_co]):
         """
         zero_ms, slide_ms = self.program.zero_ms, self.node.slide_ms
         if zero_ms is None:
-            raise LifecycleError("slice needs a context that was started.", hint="Call ssc.start() first.")
+            raise LifecycleError(
+                "slice needs a context that was started.",
+                detail="Before the start there is no batch to look back on.",
+                hint="Call ssc.start() first.",
+            )
         from_ms, to_ms = (
             zero_ms + (instant_ms(at, argument) - zero_ms) // slide_ms * slide_ms
             for at, argument in ((begin, "begin"), (end, "end"))

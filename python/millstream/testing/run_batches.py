@@ -63,7 +63,11 @@ def run_batches(
             )
     count = max((len(given) for given in inputs), default=0) if batches is None else batches
     if count < 1:
-        raise ConfigurationError("run_batches has no batch to run.", hint="Give an input, or batches=.")
+        raise ConfigurationError(
+            "run_batches has no batch to run.",
+            detail=f"{len(inputs)} inputs, batches={batches}.",
+            hint="Give an input, or batches=.",
+        )
     interval_ms = duration_ms(batch_interval, "batch_interval")
     clock = ManualClock()
     guard = MutationGuard(inputs) if check_mutation else None
