@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from operator import add
-from typing import assert_type
+from typing import Any, assert_type
 
 import polars as pl
 
@@ -147,6 +147,9 @@ def contexts(context: Context) -> None:
     assert_type(context.parallelize(["a"]), RDD[str])
     assert_type(context.range(3), RDD[int])
     assert_type(context.text_file("lines.txt"), RDD[str])
+    assert_type(context.whole_text_files("logs"), RDD[tuple[str, str]])
+    assert_type(context.binary_records("ticks.bin", 16), RDD[bytes])
+    assert_type(context.pickle_file("saved"), RDD[Any])
     assert_type(context.union([context.range(1), context.range(2)]), RDD[int])
     assert_type(context.broadcast({"a": 1}), Broadcast[dict[str, int]])
     assert_type(context.broadcast({"a": 1}).value, dict[str, int])

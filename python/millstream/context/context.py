@@ -159,6 +159,95 @@ class Context:
         source = LineRanges(path, count, on_invalid=on_invalid, split_small=partitions is not None)
         return self._rdd(SplitsRead(source, source.splits()))
 
+    def whole_text_files(
+        self,
+        path: str | os.PathLike[str],
+        partitions: int | None = None,
+        *,
+        on_invalid: OnInvalid = "replace",
+    ) -> RDD[tuple[str, str]]:
+        """Make an RDD with a pair for each text file: its path and all of its text.
+
+        Files are listed now and read by the tasks, each time the RDD is computed, so each must fit into memory. A file
+        that has changed by then is an error.
+
+        Args:
+            path: a file, a directory or a glob, as for `text_file`; in the order of their names, paths absolute.
+            partitions: how many partitions, as far as there are files; None: the default of the context.
+            on_invalid: what happens to a file that is not UTF-8: `replace` bad bytes by U+FFFD, `skip` the file, or
+                `fail` the action.
+
+        Raises:
+            ConfigurationError: there is no such file.
+
+        Example:
+            >>> import tempfile, pathlib, millstream as ms
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     _ = pathlib.Path(folder, "a.txt").write_text("to be")
+            ...     ms.Context().whole_text_files(folder).values().collect()
+            ['to be']
+        """
+        from millstream.context.whole_files import WholeTextFiles
+
+        source = WholeTextFiles(path, self._partitions(partitions, "whole_text_files"), on_invalid=on_invalid)
+        return self._rdd(SplitsRead(source, source.splits()))
+
+    def binary_records(
+        self, path: str | os.PathLike[str], record_length: int, partitions: int | None = None
+    ) -> RDD[bytes]:
+        """Make an RDD of the records of binary files that are all of one length.
+
+        Files are listed now and read by the tasks, each time the RDD is computed; big ones by several tasks. A file
+        that has changed by then is an error.
+
+        Args:
+            path: a file, a directory or a glob, as for `text_file`.
+            record_length: bytes a record, at least 1.
+            partitions: at least how many partitions, as far as there are records; None: the default of the context.
+
+        Raises:
+            ConfigurationError: there is no such file.
+            DataError: a file does not consist of whole records.
+
+        Example:
+            >>> import tempfile, millstream as ms
+            >>> with tempfile.NamedTemporaryFile() as file:
+            ...     _ = file.write(b"abcdef"); file.flush()
+            ...     ms.Context().binary_records(file.name, 2).collect()
+            [b'ab', b'cd', b'ef']
+        """
+        from millstream.context.record_ranges import RecordRanges
+
+        whole_number(record_length, "binary_records", "record_length", least=1)
+        count = self._partitions(partitions, "binary_records")
+        source = RecordRanges(path, record_length, count, split_small=partitions is not None)
+        return self._rdd(SplitsRead(source, source.splits()))
+
+    def pickle_file(self, path: str | os.PathLike[str]) -> RDD[Any]:
+        """Make an RDD of the records that `save_as_pickle_file` wrote, with a partition for each file.
+
+        Files are listed now and unpickled by the tasks, each time the RDD is computed. Unpickling runs code that the
+        file names: read only files whose writer you trust. No other method of millstream unpickles a file.
+
+        Args:
+            path: the directory, one of its files or a glob.
+
+        Raises:
+            ConfigurationError: there is no such file.
+
+        Example:
+            >>> import tempfile, millstream as ms
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     context = ms.Context()
+            ...     context.parallelize([("a", 1), None], partitions=2).save_as_pickle_file(folder + "/saved")
+            ...     context.pickle_file(folder + "/saved").glom().collect()
+            [[('a', 1)], [None]]
+        """
+        from millstream.context.whole_files import PickleFiles
+
+        source = PickleFiles(path)
+        return self._rdd(SplitsRead(source, source.splits()))
+
     def empty_rdd(self) -> RDD[Any]:
         """Make an RDD without records and without partitions.
 

@@ -11,7 +11,9 @@ from millstream.model.label import Label
 from millstream.model.partition import PartitionData, table_of
 from millstream.rdd.core import RDDCore, T_co, label
 from millstream.rdd.operations import ApplyPartition
-from millstream.rdd.text_directory import TextDirectory, WriteTextPart
+from millstream.rdd.parts_directory import PartsDirectory
+from millstream.rdd.pickle_parts import WritePicklePart
+from millstream.rdd.text_parts import WriteTextPart
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,8 +81,35 @@ class ExportMethods(RDDCore[T_co]):
             ['0\n', '1\n2\n']
         """
         at = label("save_as_text_file")
-        with TextDirectory(path) as staging:
+        with PartsDirectory(path) as staging:
             self.runner.run(self.lineage, ApplyPartition(WriteTextPart(staging, at)))
+
+    def save_as_pickle_file(self, path: str | os.PathLike[str]) -> None:
+        """Write the records, pickled, into a new directory on this machine, one file for each partition.
+
+        The directory appears as a whole, as for `save_as_text_file`. `context.pickle_file(path)` reads it; nothing
+        else of millstream ever unpickles a file. The format is that of the pickle module, which a newer Python
+        reads, with classes of the main program by value; to keep data for years write Parquet or text.
+
+        Args:
+            path: the directory to make; its parent must exist.
+
+        Raises:
+            ConfigurationError: `path` exists, or its parent does not.
+            ShippingError: a record cannot be pickled.
+            StorageUnavailableError: the directory cannot be written.
+
+        Example:
+            >>> import tempfile, millstream as ms
+            >>> with tempfile.TemporaryDirectory() as parent:
+            ...     context = ms.Context()
+            ...     context.parallelize([("a", 1), {2, 3}]).save_as_pickle_file(parent + "/records")
+            ...     context.pickle_file(parent + "/records").collect()
+            [('a', 1), {2, 3}]
+        """
+        at = label("save_as_pickle_file")
+        with PartsDirectory(path) as staging:
+            self.runner.run(self.lineage, ApplyPartition(WritePicklePart(staging, at)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ import pytest
 
 from millstream.errors import ConfigurationError, StorageUnavailableError, UserCodeError
 from millstream.model.label import Label
-from millstream.rdd.text_directory import TextDirectory, WriteTextPart
+from millstream.rdd.parts_directory import PartsDirectory
+from millstream.rdd.text_parts import WriteTextPart
 
 AT = Label("save_as_text_file", None, "app.py:3")
 
 
 def test_the_directory_appears_at_the_end(tmp_path: Path) -> None:
-    with TextDirectory(tmp_path / "out") as staging:
+    with PartsDirectory(tmp_path / "out") as staging:
         WriteTextPart(staging, AT)(None, 0, ["a", 1])
         assert not (tmp_path / "out").exists()
     assert [(file.name, file.read_text()) for file in (tmp_path / "out").iterdir()] == [("part-00000", "a\n1\n")]
@@ -21,7 +22,7 @@ def test_the_directory_appears_at_the_end(tmp_path: Path) -> None:
 
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     def failing() -> None:
-        with TextDirectory(tmp_path / "out") as staging:
+        with PartsDirectory(tmp_path / "out") as staging:
             WriteTextPart(staging, AT)(None, 0, ["a"])
             raise KeyError
 
@@ -31,7 +32,7 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_of_two_that_write_at_once_one_stays_whole(tmp_path: Path) -> None:
-    one, two = TextDirectory(tmp_path / "out"), TextDirectory(tmp_path / "out")
+    one, two = PartsDirectory(tmp_path / "out"), PartsDirectory(tmp_path / "out")
 
     def overtaken() -> None:
         with one as first:
@@ -47,7 +48,7 @@ def test_of_two_that_write_at_once_one_stays_whole(tmp_path: Path) -> None:
 
 
 def test_a_repeated_task_replaces_what_it_wrote(tmp_path: Path) -> None:
-    with TextDirectory(tmp_path / "out") as staging:
+    with PartsDirectory(tmp_path / "out") as staging:
         for _ in range(2):
             WriteTextPart(staging, AT)(None, 3, ["a"])
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["part-00003"]
@@ -58,7 +59,7 @@ def test_paths_that_cannot_work_are_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("file", "link", "absent/out", "file/out"):
         with pytest.raises(ConfigurationError) as raised:
-            TextDirectory(tmp_path / name)
+            PartsDirectory(tmp_path / name)
         assert raised.value.hint
 
 

@@ -1,22 +1,18 @@
-"""A directory of text files that becomes visible as a whole."""
+"""A directory of files, one for each partition, that becomes visible as a whole."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from millstream.errors import ConfigurationError, StorageUnavailableError
-from millstream.model.label import Label
-from millstream.model.partition import PartitionData, rows_of
-from millstream.rdd.failures import function_failed
 
 
-class TextDirectory:
+class PartsDirectory:
     """Makes a directory under a temporary name; it gets its own when the `with` block ends without an error.
 
     Args:
@@ -71,39 +67,32 @@ class TextDirectory:
         raise AssertionError
 
 
-@dataclass(frozen=True, slots=True)
-class WriteTextPart:
-    """Writes the records of one partition as lines, in a task.
+def write_part(directory: str, index: int, chunks: Iterable[bytes]) -> None:
+    """Write the file of one partition, in a task.
+
+    A repeated task writes beside what an earlier attempt may still be writing, and takes its place whole.
 
     Args:
-        directory: where to.
-        label: the operator, for errors.
+        directory: where to, a `PartsDirectory` that is being made.
+        index: the partition.
+        chunks: what the file consists of.
+
+    Raises:
+        StorageUnavailableError: the file cannot be written.
     """
-
-    directory: str
-    label: Label
-
-    def __call__(self, _batch: Any, index: int, data: PartitionData) -> None:
-        path = Path(self.directory, f"part-{index:05d}")
-        # A repeated task writes beside what an earlier attempt may still be writing, and takes its place whole.
-        attempt = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with attempt.open("wb") as file:
-                file.writelines(self._line(record) for record in rows_of(data))
-            attempt.rename(path)
-        except OSError as error:
-            raise _not_written(path, error) from error
-
-    def _line(self, record: object) -> bytes:
-        try:
-            return (record if isinstance(record, bytes) else str(record).encode()) + b"\n"
-        except Exception as error:
-            raise function_failed(self.label, error, "writing", record) from error
+    path = Path(directory, f"part-{index:05d}")
+    attempt = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with attempt.open("wb") as file:
+            file.writelines(chunks)
+        attempt.rename(path)
+    except OSError as error:
+        raise _not_written(path, error) from error
 
 
 def _not_written(path: Path, error: OSError) -> StorageUnavailableError:
     return StorageUnavailableError(
-        "Text files could not be written.",
+        "Files could not be written.",
         detail=f"{path}: {type(error).__name__}: {error}",
         hint="Check that the disk has room and that this user may write there.",
     )
