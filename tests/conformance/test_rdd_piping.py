@@ -90,6 +90,9 @@ def test_commands_that_cannot_work_are_refused(context: Context, bad: Any) -> No
         context.range(1).pipe(bad)
 
 
-def test_an_environment_of_the_wrong_type_is_refused(context: Context) -> None:
+def test_options_of_the_wrong_type_are_refused(context: Context) -> None:
+    for bad in (1, "01", [None]):
+        with pytest.raises(ArgumentTypeError, match="exit statuses"):
+            context.range(1).pipe("cat", ok_statuses=bad)  # type: ignore[arg-type]
     with pytest.raises(ArgumentTypeError, match="mapping"):
         context.range(1).pipe("cat", env=["A=1"])  # type: ignore[arg-type]

@@ -10,12 +10,15 @@ import pytest
 from hypothesis import strategies as st
 
 from millstream.context.context import Context
+from millstream.context.streaming_context import StreamingContext
 from millstream.environment.environment import Environment
 from millstream.errors import ArgumentTypeError, ConfigurationError, InvalidError
 from millstream.execution.scheduler import Scheduler
 from millstream.model.batch import Batch
 from millstream.rdd.draws import draws, draws_for_mean, poisson
 from millstream.rdd.rdd import RDD
+from millstream.stream.dstream import DStream
+from millstream.testing import run_batches
 from tests.conformance.rdd_strategies import given, numbers, partition_counts, unordered
 
 seeds = st.one_of(st.integers(), st.text(max_size=3))
@@ -132,6 +135,16 @@ def test_a_repeated_batch_takes_the_same_sample(context: Context) -> None:
 
     assert taken(1_000, 0) == taken(1_000, 1)
     assert taken(1_000, 0) != taken(2_000, 0)
+
+
+def test_streams_sample_each_batch_anew_and_every_run_alike() -> None:
+    def halves(ssc: StreamingContext, stream: DStream[int]) -> DStream[int]:
+        return stream.transform(lambda rdd: rdd.sample(0.5))
+
+    batches = [list(range(100)), list(range(100))]
+    first, second = run_batches(halves, batches)
+    assert first != second
+    assert run_batches(halves, batches) == [first, second]
 
 
 def test_a_sample_of_what_is_spread_by_key_stays_so(context: Context) -> None:

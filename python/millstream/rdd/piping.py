@@ -66,7 +66,7 @@ class PipeMethods(RDDCore[T_co]):
                 hint='Give a dict such as {"LC_ALL": "C"}.',
             )
         at = label("pipe")
-        running = _Command(arguments, dict(env or {}), frozenset(ok_statuses), at)
+        running = _Command(arguments, dict(env or {}), _statuses(ok_statuses), at)
         return self.narrow(MapPartitions(running, False, at))
 
 
@@ -131,6 +131,16 @@ def _said(stderr: bytes) -> str:
     if not tail:
         return "It wrote nothing to standard error."
     return f"Its standard error{' ended with' if len(stderr) > STDERR_TAIL_BYTES else ''}: {tail}"
+
+
+def _statuses(statuses: object) -> frozenset[int]:
+    if isinstance(statuses, Collection) and all(isinstance(status, int) for status in statuses):
+        return frozenset(statuses)
+    raise ArgumentTypeError(
+        "pipe needs whole numbers as exit statuses that are no failure.",
+        detail=f"ok_statuses={shown(statuses)} is of type {type(statuses).__name__}.",
+        hint="Give a tuple such as (0, 1).",
+    )
 
 
 def _arguments(command: object) -> list[str]:
