@@ -10,7 +10,23 @@ from millstream.model.partition import Partition
 from millstream.model.ports.receiver import Receiver
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
 from millstream.model.ports.sink import Sink, SinkLineage
+from millstream.observe.events import (
+    BatchAttemptFailed,
+    BatchCompleted,
+    BatchStarted,
+    BatchSubmitted,
+    BatchTimesMerged,
+    InputsHeld,
+    OutputCompleted,
+    OutputStarted,
+    ReceiverFailed,
+    ReceiverStarted,
+    ReceiverStopped,
+    StreamingStarted,
+    StreamingStopped,
+)
 from millstream.observe.listener import StreamingListener
+from millstream.observe.stats_report_listener import StatsReportListener
 from millstream.rdd.rdd import RDD
 from millstream.sinks.read_committed import read_committed
 from millstream.state.state import State
@@ -20,21 +36,35 @@ from millstream.stream.dstream import DStream
 __all__ = [
     "RDD",
     "Batch",
+    "BatchAttemptFailed",
+    "BatchCompleted",
+    "BatchStarted",
+    "BatchSubmitted",
+    "BatchTimesMerged",
     "Context",
     "DStream",
     "Environment",
+    "InputsHeld",
     "MillstreamError",
+    "OutputCompleted",
+    "OutputStarted",
     "Partition",
     "Plan",
     "Receiver",
+    "ReceiverFailed",
+    "ReceiverStarted",
+    "ReceiverStopped",
     "ReplayableSource",
     "Sink",
     "SinkLineage",
     "Split",
     "State",
     "StateSpec",
+    "StatsReportListener",
     "StreamingContext",
     "StreamingListener",
+    "StreamingStarted",
+    "StreamingStopped",
     "batch_rng",
     "batch_time",
     "read_committed",

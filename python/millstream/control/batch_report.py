@@ -30,6 +30,7 @@ class _OutputTimes:
         began_ms: monotonic time at which the step that runs began.
         spent_ms: duration of the steps before.
         ended_ms: wall time at which it had committed, or 0.
+        told: the event that told of its commit, or None where nobody heard it.
     """
 
     attempt: int
@@ -37,6 +38,7 @@ class _OutputTimes:
     began_ms: float
     spent_ms: float = 0.0
     ended_ms: float = 0.0
+    told: OutputCompleted | None = None
 
 
 class BatchReport:
@@ -50,7 +52,17 @@ class BatchReport:
         clock: stamps it.
     """
 
-    __slots__ = ("_attempts", "_bus", "_clock", "_outputs", "_planned", "_started_ms", "_submitted_ms", "_time_ms")
+    __slots__ = (
+        "_attempts",
+        "_bus",
+        "_clock",
+        "_outputs",
+        "_planned",
+        "_started_ms",
+        "_submitted_ms",
+        "_time_ms",
+        "_told",
+    )
 
     def __init__(self, time_ms: int, bus: EventBus, clock: Clock) -> None:
         self._time_ms = time_ms
@@ -61,12 +73,13 @@ class BatchReport:
         self._attempts = 0
         self._planned: Mapping[str, PlannedInput] = {}
         self._outputs: dict[str, _OutputTimes] = {}
+        self._told: tuple[dict[str, int], dict[str, str]] | None = None
 
     def submit(self, planned: Mapping[str, PlannedInput]) -> None:
         """The batch is planned."""
         self._planned = planned
         if BatchSubmitted in self._bus.heard:
-            self._bus.post(BatchSubmitted(self._time_ms, self._records(), self._descriptions(), self._submitted_ms))
+            self._bus.post(BatchSubmitted(self._time_ms, *self._inputs(), self._submitted_ms))
 
     def start(self, attempt: int) -> None:
         """An attempt begins."""
@@ -108,7 +121,8 @@ class BatchReport:
         # Why put back: the outputs of the batch are listed in the order in which they committed.
         self._outputs[output.name] = times
         if OutputCompleted in self._bus.heard:
-            self._bus.post(self._completed(output, times, None))
+            times.told = self._completed(output, times)
+            self._bus.post(times.told)
 
     def fail(self, step: BatchStep, error: BaseException, output: str | None = None) -> None:
         """A step of the batch failed."""
@@ -127,18 +141,19 @@ class BatchReport:
             self._bus.post(
                 BatchCompleted(
                     self._time_ms,
-                    self._records(),
-                    self._descriptions(),
+                    *self._inputs(),
                     self._submitted_ms,
                     self._started_ms,
                     self._clock.wall_ms(),
                     self._attempts,
-                    tuple(self._completed(outputs[name], times, None) for name, times in self._outputs.items()),
+                    tuple(
+                        [times.told or self._completed(outputs[name], times) for name, times in self._outputs.items()]
+                    ),
                     invalid,
                 )
             )
 
-    def _completed(self, output: Output, times: _OutputTimes, error: str | None) -> OutputCompleted:
+    def _completed(self, output: Output, times: _OutputTimes, error: str | None = None) -> OutputCompleted:
         return OutputCompleted(
             self._time_ms,
             times.attempt,
@@ -151,11 +166,12 @@ class BatchReport:
             error,
         )
 
-    def _records(self) -> dict[str, int]:
-        return {name: planned.records for name, planned in self._planned.items() if planned.records is not None}
-
-    def _descriptions(self) -> dict[str, str]:
-        return {name: planned.description for name, planned in self._planned.items()}
+    def _inputs(self) -> tuple[dict[str, int], dict[str, str]]:
+        """Give records and description of each input, by name."""
+        if self._told is None:
+            records = {name: planned.records for name, planned in self._planned.items() if planned.records is not None}
+            self._told = records, {name: planned.description for name, planned in self._planned.items()}
+        return self._told
 
 
 def _text(error: BaseException) -> str:
