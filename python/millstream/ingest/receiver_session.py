@@ -19,7 +19,8 @@ class ReceiverSession(Session, ReceiverHost):
     """One run of a receiver in this process.
 
     A thread of its own calls `on_start`, waits, and calls `on_stop`. While `on_start` blocks beyond its limit the
-    receiver counts as started; at the end `on_stop` is then called beside it, since that is what makes it return.
+    receiver counts as started, and at the end `on_stop` is called beside it at once, since that is what makes it
+    return.
 
     Args:
         receiver: the user's receiver.
@@ -50,6 +51,7 @@ class ReceiverSession(Session, ReceiverHost):
         self._ending = threading.Event()
         self._start_known = False
         self._on_start_over = False
+        self._on_start_blocks = False
         self._on_stop_called = False
         self._over = False
         self._goodbye: FeedEvent | None = None
@@ -136,6 +138,7 @@ class ReceiverSession(Session, ReceiverHost):
     def _on_start_late(self) -> None:
         if self._on_start_over or self._ending.is_set():
             return
+        self._on_start_blocks = True
         limit_s = self._limits.start_s
         error = UserCodeError(
             f"on_start of the receiver {self._receiver.name} must not block.",
@@ -160,6 +163,8 @@ class ReceiverSession(Session, ReceiverHost):
                     self._environment, f"end of {self._receiver.name}", self._limits.stop_s, self._end_late
                 )
         self._ending.set()
+        if self._on_start_blocks and not self._on_start_over and self._claim_on_stop():
+            self._environment.start_thread(f"on_stop of {self._receiver.name}", self._stop_receiver)
 
     def _claim_on_stop(self) -> bool:
         with self._lock:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from queue import Queue
+from queue import Queue, SimpleQueue
 from typing import Any, TypeVar
 
 from millstream.errors import ArgumentTypeError, shown
@@ -59,13 +60,16 @@ class OutputMethods(StreamCore[T_co]):
         self.deliver_to(PrintSink(num, count=count), labelled("print", name=name))
 
     def collect_to(
-        self, target: list[list[T_co]] | Callable[..., Any] | Queue[list[T_co]], *, name: str | None = None
+        self,
+        target: list[list[T_co]] | deque[list[T_co]] | Queue[list[T_co]] | SimpleQueue[list[T_co]] | Callable[..., Any],
+        *,
+        name: str | None = None,
     ) -> None:
         """Hand the records of every batch over on the driver, at least once.
 
         Args:
-            target: a list or a `queue.Queue` gets one list a batch; a function is called with the list, and with
-                the `Batch` when it requires a second argument.
+            target: a list, a deque or a `queue.Queue` gets one list a batch; a function is called with the list, and
+                with the `Batch` when it requires a second argument.
             name: identity of the output.
 
         Example:

@@ -128,6 +128,17 @@ def test_on_stop_is_called_beside_an_on_start_that_never_returns() -> None:
     assert harness.kinds(2) == ["error", "started"]
     harness.feed.begin_stop()
     assert receiver.is_stopped()
+    assert harness.kinds(1) == ["stopped"]
+    assert receiver.calls == ["start", "stop"]
+
+
+def test_on_stop_waits_for_an_on_start_that_may_still_return() -> None:
+    receiver = Recording()
+    receiver.start_gate = threading.Event()
+    harness = Harness(receiver, limits=SessionLimits(start_s=1.0, stop_s=3.0)).start()
+    assert receiver.in_start.wait(WAIT_S)
+    harness.feed.begin_stop()
+    assert receiver.is_stopped()
     assert receiver.calls == ["start"]
     harness.clock.advance(3.0)
     assert harness.kinds(1) == ["stopped"]
