@@ -1,37 +1,78 @@
 """millstream: micro-batch stream processing for Python, with batches of a few milliseconds."""
 
-from millstream.context.context import Context
-from millstream.context.streaming_context import StreamingContext
-from millstream.environment.environment import Environment
-from millstream.errors import MillstreamError
-from millstream.model.batch import Batch
-from millstream.model.current import batch_rng, batch_time
-from millstream.model.partition import Partition
-from millstream.model.ports.receiver import Receiver
-from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
-from millstream.model.ports.sink import Sink, SinkLineage
-from millstream.observe.events import (
-    BatchAttemptFailed,
-    BatchCompleted,
-    BatchStarted,
-    BatchSubmitted,
-    BatchTimesMerged,
-    InputsHeld,
-    OutputCompleted,
-    OutputStarted,
-    ReceiverFailed,
-    ReceiverStarted,
-    ReceiverStopped,
-    StreamingStarted,
-    StreamingStopped,
-)
-from millstream.observe.listener import StreamingListener
-from millstream.observe.stats_report_listener import StatsReportListener
-from millstream.rdd.rdd import RDD
-from millstream.sinks.read_committed import read_committed
-from millstream.state.state import State
-from millstream.state.state_spec import StateSpec
-from millstream.stream.dstream import DStream
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from millstream.context.context import Context
+    from millstream.context.streaming_context import StreamingContext
+    from millstream.environment.environment import Environment
+    from millstream.errors import MillstreamError
+    from millstream.model.batch import Batch
+    from millstream.model.current import batch_rng, batch_time
+    from millstream.model.partition import Partition
+    from millstream.model.ports.receiver import Receiver
+    from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
+    from millstream.model.ports.sink import Sink, SinkLineage
+    from millstream.observe.events import (
+        BatchAttemptFailed,
+        BatchCompleted,
+        BatchStarted,
+        BatchSubmitted,
+        BatchTimesMerged,
+        InputsHeld,
+        OutputCompleted,
+        OutputStarted,
+        ReceiverFailed,
+        ReceiverStarted,
+        ReceiverStopped,
+        StreamingStarted,
+        StreamingStopped,
+    )
+    from millstream.observe.listener import StreamingListener
+    from millstream.observe.stats_report_listener import StatsReportListener
+    from millstream.rdd.rdd import RDD
+    from millstream.sinks.read_committed import read_committed
+    from millstream.state.state import State
+    from millstream.state.state_spec import StateSpec
+    from millstream.stream.dstream import DStream
+
+_HOMES: Final = {
+    "Batch": "millstream.model.batch",
+    "BatchAttemptFailed": "millstream.observe.events",
+    "BatchCompleted": "millstream.observe.events",
+    "BatchStarted": "millstream.observe.events",
+    "BatchSubmitted": "millstream.observe.events",
+    "BatchTimesMerged": "millstream.observe.events",
+    "Context": "millstream.context.context",
+    "DStream": "millstream.stream.dstream",
+    "Environment": "millstream.environment.environment",
+    "InputsHeld": "millstream.observe.events",
+    "MillstreamError": "millstream.errors",
+    "OutputCompleted": "millstream.observe.events",
+    "OutputStarted": "millstream.observe.events",
+    "Partition": "millstream.model.partition",
+    "Plan": "millstream.model.ports.replayable_source",
+    "RDD": "millstream.rdd.rdd",
+    "Receiver": "millstream.model.ports.receiver",
+    "ReceiverFailed": "millstream.observe.events",
+    "ReceiverStarted": "millstream.observe.events",
+    "ReceiverStopped": "millstream.observe.events",
+    "ReplayableSource": "millstream.model.ports.replayable_source",
+    "Sink": "millstream.model.ports.sink",
+    "SinkLineage": "millstream.model.ports.sink",
+    "Split": "millstream.model.ports.replayable_source",
+    "State": "millstream.state.state",
+    "StateSpec": "millstream.state.state_spec",
+    "StatsReportListener": "millstream.observe.stats_report_listener",
+    "StreamingContext": "millstream.context.streaming_context",
+    "StreamingListener": "millstream.observe.listener",
+    "StreamingStarted": "millstream.observe.events",
+    "StreamingStopped": "millstream.observe.events",
+    "batch_rng": "millstream.model.current",
+    "batch_time": "millstream.model.current",
+    "read_committed": "millstream.sinks.read_committed",
+}
+"""Where each public name lives. It is loaded at its first use, so that a program pays for what it uses."""
 
 __all__ = [
     "RDD",
@@ -69,3 +110,17 @@ __all__ = [
     "batch_time",
     "read_committed",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
