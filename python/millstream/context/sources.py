@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
-from millstream.environment.environment import Environment
+from millstream.context.file_sources import FileSourceMethods
 from millstream.errors import ArgumentTypeError, ConfigurationError, shown
-from millstream.graph.inputs import FeedInput, InputNode, QueueInput, SourceInput
-from millstream.model.label import Label
+from millstream.graph.inputs import FeedInput, QueueInput
 from millstream.model.ports.block_feed import BlockFeed
 from millstream.model.ports.receiver import Receiver
 from millstream.model.ports.replayable_source import ReplayableSource
-from millstream.rdd.arguments import check_function, whole_number
 from millstream.rdd.core import label
 from millstream.rdd.partitioner import partitions_checked
 from millstream.rdd.rdd import RDD
 from millstream.stream.core import labelled, node_of
 from millstream.stream.dstream import DStream
-from millstream.stream.program import Program
 from millstream.stream.pushed import PushedStream
 
 T = TypeVar("T")
 
 
-class SourceMethods:
-    """Methods that make streams.
-
-    Args:
-        program: the program that the streams belong to.
-        environment: gives receivers their threads.
-    """
-
-    def __init__(self, program: Program, environment: Environment) -> None:
-        self.program = program
-        self._environment = environment
-
-    def _add_input(self, make: Callable[[str, Label], InputNode], at: Label) -> DStream[Any]:
-        graph = self.program.graph
-        node = make(graph.input_name(at), at)
-        graph.add(node)
-        return DStream(node, self.program)
+class SourceMethods(FileSourceMethods):
+    """Methods that make streams."""
 
     def stream(
         self, source: ReplayableSource[T] | BlockFeed, *, limit: int | None = None, name: str | None = None
@@ -58,26 +39,6 @@ class SourceMethods:
             ConfigurationError: the limit is not positive, or the source has none.
         """
         return self._stream(source, labelled("stream", name=name), limit)
-
-    def _stream(self, source: Any, at: Label, limit: int | None = None, *, limit_name: str = "limit") -> DStream[Any]:
-        interval_ms = self.program.interval_ms
-        if limit is not None:
-            whole_number(limit, at.operator, limit_name, least=1)
-        if isinstance(source, ReplayableSource):
-            return self._add_input(lambda name, label: SourceInput(name, interval_ms, source, limit, label), at)
-        if isinstance(source, BlockFeed):
-            if limit is not None:
-                raise ConfigurationError(
-                    f"{at.operator} cannot limit the batches of an input that gets its records pushed.",
-                    detail=f"{limit_name}={limit} for {source.name}.",
-                    hint="Limit its rate, with max_records_per_s= or set_rate.",
-                )
-            return self._add_input(lambda name, label: FeedInput(name, interval_ms, source, label), at)
-        raise ArgumentTypeError(
-            f"{at.operator} needs a source.",
-            detail=f"It was given {shown(source)} of type {type(source).__name__}.",
-            hint="Implement millstream.ReplayableSource, or hand a millstream.Receiver to receiver_stream.",
-        )
 
     def set_rate(self, stream: DStream[Any], records_per_s: float | None) -> None:
         """Change the limit of an input that gets its records pushed, before the start or while the stream runs.
@@ -188,46 +149,6 @@ class SourceMethods:
 
         feed = SocketTextFeed(host, port, on_invalid=on_invalid, rate_per_s=max_records_per_s)
         return self._stream(feed, labelled("socket_text_stream", name=name))
-
-    def text_file_stream(
-        self,
-        directory: str | Path,
-        *,
-        new_files_only: bool = True,
-        max_files_per_batch: int | None = 1_000,
-        filter: Callable[[str], bool] | None = None,
-        on_missing: Literal["fail", "skip"] = "fail",
-        on_invalid: Literal["replace", "skip", "fail"] = "replace",
-        name: str | None = None,
-    ) -> DStream[str]:
-        """Make a stream of the lines of files that appear in a directory.
-
-        Each file is read exactly once, whenever it appears and however old it is; move finished files into the
-        directory rather than write them there.
-
-        Args:
-            directory: a local directory, or a glob of directories and files.
-            new_files_only: False reads the files that are there at the start too.
-            max_files_per_batch: most files a batch; None: no limit.
-            filter: given a path, says whether the file is taken; None takes all.
-            on_missing: what happens when a file is gone before its batch reads it: `fail` stops the stream, `skip`
-                goes on without its lines.
-            on_invalid: what happens to a line that is not UTF-8: `replace` bad bytes by U+FFFD, `skip` the line,
-                or `fail` the stream. Listeners get their number with each batch, as `event.invalid`.
-            name: identity of the input.
-
-        Raises:
-            ConfigurationError: an argument cannot work. Whether the directory is there is checked at the start.
-        """
-        from millstream.sources.text_files import TextFileSource
-
-        at = labelled("text_file_stream", name=name)
-        if filter is not None:
-            check_function(filter, "text_file_stream", "filter", takes=1)
-        source = TextFileSource(
-            directory, new_files_only=new_files_only, filter=filter, on_missing=on_missing, on_invalid=on_invalid
-        )
-        return self._stream(source, at, max_files_per_batch, limit_name="max_files_per_batch")
 
     def receiver_stream(
         self,

@@ -1,5 +1,6 @@
 """Sources, one file a connector: what the outside holds or sends comes in, splits and blocks go out.
 
-`memory` and `socket_text` are feeds of blocks, `text_files` is a replayable source, `queue` gives ready batches.
+`memory` and `socket_text` are feeds of blocks, `files` is a replayable source (`formats` reads them), `queue`
+gives ready batches.
 Receivers that users write are run by `millstream.ingest`.
 """

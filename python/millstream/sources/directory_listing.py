@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from millstream.environment.clock import Clock
 from millstream.errors import ConfigurationError, SourceUnavailableError
@@ -17,6 +18,10 @@ RELIST_MS = 10_000
 """How long an unchanged time stamp is believed: not every network file system keeps one."""
 
 
+DirectoryStamp: TypeAlias = tuple[int, ...]
+"""When each of the directories changed last, nanoseconds since the epoch."""
+
+
 class DirectoryListing:
     """The files that a directory or a glob means.
 
@@ -25,11 +30,14 @@ class DirectoryListing:
     Args:
         path: absolute; a directory, or a glob of directories and files.
         clock: the wall clock, the one that the file system stamps with.
+        recursive: the files of the directories below are meant too, save for links to directories.
     """
 
-    def __init__(self, path: str, clock: Clock) -> None:
+    def __init__(self, path: str, clock: Clock, *, recursive: bool = False) -> None:
         self.path = path
         self._clock = clock
+        self._recursive = recursive
+        self._walked: list[str] = []
         self._devices: dict[str, int] = {}
         self._listed_ms = 0.0
 
@@ -49,22 +57,22 @@ class DirectoryListing:
         else:
             return
         raise ConfigurationError(
-            "The directory of a text file stream cannot be read.",
+            "The directory of a file stream cannot be read.",
             detail=f"{directory} {problem}.",
             hint="Give a directory of this machine that exists, or a glob of directories or files in one.",
         )
 
-    def stamp(self) -> int | None:
-        """Give a number that stays the same as long as no file comes or goes; None: only listing can tell."""
+    def stamp(self) -> DirectoryStamp | None:
+        """Give what stays the same as long as no file comes or goes; None: only listing can tell."""
         now_ms = self._clock.wall_ms()
         if glob.has_magic(self.path) or not 0 <= now_ms - self._listed_ms < RELIST_MS:
             return None
         try:
             # Why not the time of modification: programs that copy directories set it back.
-            changed_ns = os.stat(self.path).st_ctime_ns
+            changed_ns = tuple([os.stat(directory).st_ctime_ns for directory in self._walked])
         except OSError:
             return None
-        return changed_ns if now_ms - changed_ns / 1e6 > SETTLED_MS else None
+        return changed_ns if now_ms - max(changed_ns, default=0) / 1e6 > SETTLED_MS else None
 
     def entries(self) -> Iterator[os.DirEntry[str]]:
         """Give the files, in no order.
@@ -73,20 +81,41 @@ class DirectoryListing:
             SourceUnavailableError: a directory is gone, may not be read any more, or is another disk's now.
         """
         self._listed_ms = self._clock.wall_ms()
+        walked: list[str] = []
         try:
             self._check_device(_above_wildcards(self.path))
             for directory, meant in self._directories():
-                self._check_device(directory)
-                with os.scandir(directory) as entries:
-                    for entry in entries:
-                        if entry.name[0] not in "._" and (meant is None or entry.path in meant) and not entry.is_dir():
-                            yield entry
+                yield from self._files(directory, meant, walked)
         except OSError as error:
             raise SourceUnavailableError(
-                "A directory of text files cannot be listed.",
+                "A directory of files cannot be listed.",
                 detail=f"{error.filename or self.path}: {error.strerror or error}.",
                 hint="Bring the directory back, or give this user the right to read it; it is tried again.",
             ) from error
+        self._walked = walked
+
+    def _files(self, directory: str, meant: set[str] | None, walked: list[str]) -> Iterator[os.DirEntry[str]]:
+        waiting = [directory]
+        while waiting:
+            current = waiting.pop()
+            try:
+                self._check_device(current)
+                entries = os.scandir(current)
+            except FileNotFoundError:
+                if current == directory:
+                    raise
+                # Why not an error: below, directories may come and go; this one went while we were listing.
+                continue
+            walked.append(current)
+            with entries:
+                for entry in entries:
+                    if entry.name[0] in "._":
+                        continue
+                    if entry.is_dir():
+                        if self._recursive and meant is None and not entry.is_symlink():
+                            waiting.append(entry.path)
+                    elif meant is None or entry.path in meant:
+                        yield entry
 
     def _directories(self) -> Iterator[tuple[str, set[str] | None]]:
         """Give each directory, with the files of it that are meant, or None for all."""
@@ -106,7 +135,7 @@ class DirectoryListing:
         device = os.stat(directory).st_dev
         if self._devices.setdefault(directory, device) != device:
             raise SourceUnavailableError(
-                "A directory of text files is on another disk than before.",
+                "A directory of files is on another disk than before.",
                 detail=f"{directory}: device {device}, before {self._devices[directory]}.",
                 hint="Mount the disk again; or start the program anew, if the change was meant.",
             )

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import csv
 import gzip
+import json
+from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from millstream.model.ports.replayable_source import ReplayableSource
-from millstream.sources.text_files import TextFileSource
+from millstream.sources.files import FileSource
+from millstream.sources.formats.binary_records_format import BinaryRecordsFormat
+from millstream.sources.formats.csv_format import CsvFormat
+from millstream.sources.formats.file_format import FileFormat
+from millstream.sources.formats.json_lines_format import JsonLinesFormat
+from millstream.sources.formats.parquet_format import ParquetFormat
+from millstream.sources.formats.text_format import TextFormat
 from millstream.testing.conformance import ListSource, ReplayableSourceSuite
 
 
@@ -23,22 +34,94 @@ class TestListSource(ReplayableSourceSuite):
         self.list.extend(records)
 
 
-class TestTextFileSource(ReplayableSourceSuite):
+class TestTextFiles(ReplayableSourceSuite):
     @pytest.fixture(autouse=True)
     def directory(self, tmp_path: Path) -> None:
         self.path = tmp_path
         self.files = 0
 
     def make_source(self) -> ReplayableSource[Any]:
-        return TextFileSource(self.path)
+        return FileSource(self.path, TextFormat())
 
     def add(self, records: list[Any]) -> None:
         self.files += 1
         (self.path / f"{self.files:03d}.txt").write_text("".join(f"{record}\n" for record in records))
 
 
-class TestCompressedTextFileSource(TestTextFileSource):
+class TestCompressedTextFiles(TestTextFiles):
     def add(self, records: list[Any]) -> None:
         self.files += 1
         content = "".join(f"{record}\n" for record in records).encode()
         (self.path / f"{self.files:03d}.txt.gz").write_bytes(gzip.compress(content))
+
+
+class FilesSuite(ReplayableSourceSuite):
+    format: ClassVar[FileFormat[Any]]
+    suffix: ClassVar[str]
+
+    @pytest.fixture(autouse=True)
+    def directory(self, tmp_path: Path) -> None:
+        self.path = tmp_path
+        self.files = 0
+
+    def make_source(self) -> ReplayableSource[Any]:
+        return FileSource(self.path, self.format, recursive=True)
+
+    def record(self, number: int) -> Any:
+        return {"number": str(number), "text": f'line\n"{number}", ß'}
+
+    def add(self, records: list[Any]) -> None:
+        self.files += 1
+        # Why beside it: a file that is seen half written would be refused.
+        staged = self.path / "_staged"
+        self.write(records, staged)
+        staged.rename(self.path / f"{self.files:03d}{self.suffix}")
+
+    @abstractmethod
+    def write(self, records: list[Any], path: Path) -> None: ...
+
+
+class TestJsonLinesFiles(FilesSuite):
+    format = JsonLinesFormat()
+    suffix = ".jsonl"
+
+    def write(self, records: list[Any], path: Path) -> None:
+        path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+
+
+class TestCompressedJsonLinesFiles(FilesSuite):
+    format = JsonLinesFormat()
+    suffix = ".jsonl.gz"
+
+    def write(self, records: list[Any], path: Path) -> None:
+        path.write_bytes(gzip.compress("".join(f"{json.dumps(record)}\n" for record in records).encode()))
+
+
+class TestCsvFiles(FilesSuite):
+    format = CsvFormat()
+    suffix = ".csv"
+
+    def write(self, records: list[Any], path: Path) -> None:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["number", "text"])
+            writer.writeheader()
+            writer.writerows(records)
+
+
+class TestParquetFiles(FilesSuite):
+    format = ParquetFormat()
+    suffix = ".parquet"
+
+    def write(self, records: list[Any], path: Path) -> None:
+        pq.write_table(pa.Table.from_pylist(records), path)
+
+
+class TestBinaryRecordsFiles(FilesSuite):
+    format = BinaryRecordsFormat(3)
+    suffix = ".bin"
+
+    def record(self, number: int) -> Any:
+        return number.to_bytes(3, "big")
+
+    def write(self, records: list[Any], path: Path) -> None:
+        path.write_bytes(b"".join(records))

@@ -1,14 +1,12 @@
-"""Lines of the text files that appear in a directory."""
+"""Records of the files that appear in a directory."""
 
 from __future__ import annotations
 
-import gzip
 import os
 import stat
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from millstream.environment.clock import Clock, SystemClock
 from millstream.environment.logger import logger
@@ -21,13 +19,12 @@ from millstream.errors import (
     shown,
 )
 from millstream.model.accumulator import Accumulator
-from millstream.model.partition import Columns, Partition
+from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
-from millstream.sources.directory_listing import DirectoryListing
-from millstream.sources.socket_text import OnInvalid
+from millstream.sources.directory_listing import DirectoryListing, DirectoryStamp
+from millstream.sources.formats.file_format import FileFormat, FileRecords, MalformedFileError
 
-if TYPE_CHECKING:
-    from millstream._core import Lines
+T = TypeVar("T")
 
 OnMissing: TypeAlias = Literal["fail", "skip"]
 """What happens when a file is gone before it was read."""
@@ -42,8 +39,8 @@ class _File:
     size: int
 
 
-class TextFileSource(ReplayableSource[str]):
-    r"""The lines of files in a directory, each file exactly once, as one split.
+class FileSource(ReplayableSource[T]):
+    r"""The records of files in a directory, each file exactly once, as one split.
 
     Every file that appears is taken by the next batch, however late it appears and however old its time of
     modification is; older files come first, those of one age by path. Names of files that were taken are remembered
@@ -53,18 +50,17 @@ class TextFileSource(ReplayableSource[str]):
     Write a file elsewhere on the same disk, and move it into the directory when it is whole: one that still grows
     when its batch reads it is refused. What is appended to a file after it was read is not noticed.
 
-    Lines end with `\n`, `\r\n` or `\r`. Files whose names end in `.gz` are unpacked.
-
     Args:
         path: a directory of this machine, or a glob such as `/data/2026-*` or `/data/*.log`, whose directories
-            (not those below them) and files are meant.
+            and files are meant.
+        format: how files are read.
         new_files_only: leave out the files that are there at the very first start.
         filter: given a path, says whether the file is taken; called once for each file that is listed and not
             remembered, in every batch. None takes all.
+        recursive: take the files of the directories below too, whatever their depth; not of those whose names begin
+            with `.` or `_`, and not through links.
         on_missing: what happens when a file is gone before its batch reads it: `fail` stops the stream, `skip` goes
-            on without its lines, with a warning.
-        on_invalid: what happens to a line that is not UTF-8: `replace` (by U+FFFD), `skip` or `fail`. All are
-            counted in `invalid`.
+            on without its records, with a warning.
         clock: the clock that the file system stamps files with; None: the machine's.
 
     Raises:
@@ -73,7 +69,8 @@ class TextFileSource(ReplayableSource[str]):
     Example:
         >>> import pathlib, tempfile
         >>> directory = pathlib.Path(tempfile.mkdtemp())
-        >>> source = TextFileSource(directory)
+        >>> from millstream.sources.formats.text_format import TextFormat
+        >>> source = FileSource(directory, TextFormat())
         >>> source.open(None)
         >>> _ = (directory / "a.txt").write_text("one\ntwo\n")
         >>> plan = source.plan(1_000, None, None)
@@ -86,35 +83,40 @@ class TextFileSource(ReplayableSource[str]):
     def __init__(
         self,
         path: str | os.PathLike[str],
+        format: FileFormat[T],
         *,
         new_files_only: bool = True,
         filter: Callable[[str], bool] | None = None,
+        recursive: bool = False,
         on_missing: OnMissing = "fail",
-        on_invalid: OnInvalid = "replace",
         clock: Clock | None = None,
     ) -> None:
-        _check_choice("on_missing", on_missing, get_args(OnMissing))
-        _check_choice("on_invalid", on_invalid, get_args(OnInvalid))
+        if on_missing not in get_args(OnMissing):
+            raise ConfigurationError(
+                "on_missing has a value that it cannot have.",
+                detail=f"on_missing={shown(on_missing)}.",
+                hint='Give "fail" or "skip".',
+            )
         if not isinstance(path, (str, os.PathLike)):
             raise ArgumentTypeError(
-                "A text file stream needs a directory.",
+                "A file stream needs a directory.",
                 detail=f"{shown(path)} is of type {type(path).__name__}.",
                 hint="Give a path of this machine, or a glob of directories or files.",
             )
         self.path = os.path.abspath(os.fspath(path))
-        self.name = f"text files {self.path}"
+        self.name = f"{format.name} files {self.path}"
+        self.format = format
         self._new_files_only = new_files_only
         self._filter = filter
         self._on_missing = on_missing
-        self._on_invalid: OnInvalid = on_invalid
-        self._listing = DirectoryListing(self.path, clock if clock is not None else SystemClock())
+        self._listing = DirectoryListing(self.path, clock if clock is not None else SystemClock(), recursive=recursive)
         self._first: dict[str, int] = {}
-        self._quiet: tuple[int, Any] | None = None
+        self._quiet: tuple[DirectoryStamp, Any] | None = None
         self._invalid = Accumulator(0)
 
     def __getstate__(self) -> dict[str, Any]:
         # Why without these: executors only read, and what is remembered may be long.
-        return {**self.__dict__, "_filter": None, "_first": {}, "_quiet": None}
+        return {**self.__dict__, "_filter": None, "_first": {}, "_quiet": None, "_listing": None}
 
     def open(self, position: Any) -> None:
         """Check the directory, and note what is there at the very first start.
@@ -161,61 +163,51 @@ class TextFileSource(ReplayableSource[str]):
 
     @property
     def invalid(self) -> int:
-        """How many lines were not UTF-8."""
+        """How many records were malformed."""
         return self._invalid.value
 
-    def read(self, split: Split) -> Partition[str]:
-        """Read the lines of one file.
+    def read(self, split: Split) -> Partition[T]:
+        """Read the records of one file.
 
         Raises:
-            DataError: the file has changed since it was planned; it is gone and `on_missing` is `fail`; it is no
-                gzip file though its name says so; or a line is not UTF-8 and `on_invalid` is `fail`.
+            DataError: the file has changed since it was planned; it is gone and `on_missing` is `fail`; or it, or a
+                record of it, cannot be understood, and the policy of the format is to fail.
             SourceUnavailableError: it could not be read.
         """
-        import pyarrow as pa
-
-        from millstream._core import InvalidLineError
-
         path = split.data["path"]
         try:
             _check_unchanged(split)
-            lines, invalid = self._lines(path)
-            _check_unchanged(split)
+            try:
+                found = self._found(path)
+            finally:
+                # Why after an error too: a file that is still being written is the usual cause of one.
+                _check_unchanged(split)
         except FileNotFoundError as error:
             if self._on_missing == "fail":
                 raise _gone(split) from error
             logger.warning("%s was gone before it was read, and is left out.", path)
             return Partition([])
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise DataError(
-                "A compressed file cannot be unpacked.",
-                detail=f"{path}: {error}",
-                hint="Move whole gzip files into the directory, or let the name not end in .gz.",
-            ) from error
-        except InvalidLineError as error:
-            raise DataError(
-                "A line of a text file is not UTF-8.",
-                detail=f"{path}, line at byte {error.line_start}: {error}",
-                hint='Convert the file, or give on_invalid="replace" or "skip".',
-            ) from error
         except OSError as error:
             raise SourceUnavailableError(
-                "A text file could not be read.",
+                "A file could not be read.",
                 detail=f"{path}: {error.strerror or error}.",
                 hint="Check its permissions and the disk; it is tried again.",
             ) from error
-        if invalid:
-            self._invalid.add(invalid)
-            logger.warning("%s has %d lines that are not UTF-8.", path, invalid)
-        return Partition(Columns(pa.table(lines), scalar=True))
+        self._invalid.add(found.invalid)
+        return found.partition
 
-    def _lines(self, path: str) -> tuple[Lines, int]:
-        from millstream._core import cut_lines, read_lines
-
-        if not path.endswith(".gz"):
-            return read_lines(path, on_invalid=self._on_invalid)
-        with gzip.open(path, "rb") as file:
-            return cut_lines(file.read(), self._on_invalid)
+    def _found(self, path: str) -> FileRecords[T]:
+        try:
+            found = self.format.read(path)
+        except MalformedFileError as error:
+            if self.format.on_malformed != "skip":
+                raise
+            logger.warning("%s is left out. %s", path, error)
+            return FileRecords(Partition([]), 1)
+        if found.invalid:
+            first = f" The first: {found.first}" if found.first else ""
+            logger.warning("%s has %d %s.%s", path, found.invalid, self.format.invalid_text, first)
+        return found
 
     def _is_meant(self, path: str) -> bool:
         if self._filter is None:
@@ -225,7 +217,7 @@ class TextFileSource(ReplayableSource[str]):
         except Exception as error:
             raise UserCodeError(
                 f"The filter of {self.name} raised {type(error).__name__}: {error}",
-                operator="text_file_stream",
+                operator="file_stream",
                 record=shown(path),
                 detail=f"It was given {path}.",
                 hint="The traceback of the cause shows the line.",
@@ -254,7 +246,7 @@ def _check_unchanged(split: Split) -> None:
     if (status.st_size, status.st_mtime_ns) == (size, mtime_ns):
         return
     raise DataError(
-        "A text file has changed since its batch was planned.",
+        "A file has changed since its batch was planned.",
         detail=f"{path} had {size} bytes and has {status.st_size}; modified at {mtime_ns} ns, and at "
         f"{status.st_mtime_ns} ns.",
         hint="Write a file elsewhere on the same disk and move it into the directory when it is whole.",
@@ -263,16 +255,7 @@ def _check_unchanged(split: Split) -> None:
 
 def _gone(split: Split) -> DataError:
     return DataError(
-        "A text file was gone before its batch read it.",
+        "A file was gone before its batch read it.",
         detail=f"{split.data['path']}, {split.data['size']} bytes when the batch was planned.",
-        hint='Keep files until their batch is done; or give on_missing="skip" to go on without their lines.',
+        hint='Keep files until their batch is done; or give on_missing="skip" to go on without their records.',
     )
-
-
-def _check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigurationError(
-            f"{argument} has a value that it cannot have.",
-            detail=f"{argument}={shown(value)}.",
-            hint=f"Give one of {', '.join(map(repr, choices))}.",
-        )

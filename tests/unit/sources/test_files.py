@@ -4,7 +4,7 @@ import gzip
 import os
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -12,13 +12,18 @@ from millstream.environment.clock import ManualClock
 from millstream.errors import ConfigurationError, DataError, SourceUnavailableError, UserCodeError
 from millstream.model.partition import Columns
 from millstream.model.ports.replayable_source import Plan
-from millstream.sources.text_files import TextFileSource
+from millstream.sources.files import FileSource
+from millstream.sources.formats.file_format import MalformedFileError
+from millstream.sources.formats.json_lines_format import JsonLinesFormat
+from millstream.sources.formats.text_format import TextFormat
 
 T1 = 1_763_801_714_000
 
 
-def opened(path: Path | str, position: Any = None, **options: Any) -> TextFileSource:
-    source = TextFileSource(path, **options)
+def opened(
+    path: Path | str, position: Any = None, on_malformed: Literal["fail", "skip", "replace"] = "fail", **options: Any
+) -> FileSource[str]:
+    source = FileSource(path, TextFormat(on_malformed), **options)
     source.open(position)
     return source
 
@@ -27,7 +32,7 @@ def names(plan: Plan) -> list[str]:
     return [os.path.basename(split.data["path"]) for split in plan.splits]
 
 
-def rows(source: TextFileSource, plan: Plan) -> list[str]:
+def rows(source: FileSource[str], plan: Plan) -> list[str]:
     return [row for split in plan.splits for row in source.read(split).rows()]
 
 
@@ -179,11 +184,12 @@ def test_a_compressed_file_that_is_none_is_refused(tmp_path: Path, content: byte
 def test_invalid_utf8_follows_the_policy(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
     content = b"a\n\xff\nb\n"
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    for policy, expected in (("replace", ["a", "\ufffd", "b"]), ("skip", ["a", "b"])):
-        source = opened(tmp_path, new_files_only=False, on_invalid=policy)
+    policies: dict[Literal["replace", "skip"], list[str]] = {"replace": ["a", "\ufffd", "b"], "skip": ["a", "b"]}
+    for policy, expected in policies.items():
+        source = opened(tmp_path, new_files_only=False, on_malformed=policy)
         assert rows(source, source.plan(T1, None, None)) == expected
         assert "1 lines that are not UTF-8" in caplog.text
-    source = opened(tmp_path, new_files_only=False, on_invalid="fail")
+    source = opened(tmp_path, new_files_only=False, on_malformed="fail")
     with pytest.raises(DataError, match="not UTF-8") as caught:
         rows(source, source.plan(T1, None, None))
     assert "line at byte 2" in str(caught.value)
@@ -298,7 +304,7 @@ def test_the_empty_directory_under_an_unmounted_disk_is_refused(
 def test_executors_get_it_without_filter_and_memory(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one\n")
     source = opened(tmp_path, filter=lambda path: True)
-    copy: TextFileSource = pickle.loads(pickle.dumps(source))
+    copy: FileSource[str] = pickle.loads(pickle.dumps(source))
     assert len(pickle.dumps(source)) < 1_000
     assert copy.path == source.path
 
@@ -372,8 +378,88 @@ def test_a_file_that_waits_to_be_taken_keeps_its_directory_from_being_quiet(tmp_
     assert names(source.plan(T1 + 2, position, None)) == ["a"]
 
 
-@pytest.mark.parametrize("options", [{"on_missing": "wait"}, {"on_invalid": "drop"}])
+def test_recursive_takes_the_directories_below(tmp_path: Path) -> None:
+    source = opened(tmp_path, recursive=True)
+    below = tmp_path / "year" / "month"
+    for directory in (below, tmp_path / "_temporary", tmp_path / ".hidden", tmp_path / "year" / "_staged"):
+        directory.mkdir(parents=True)
+        (directory / "a.txt").write_text(f"{directory.name}\n")
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    plan = source.plan(T1, None, None)
+    assert rows(source, plan) == ["month"]
+    (below.parent / "next").mkdir()
+    (below.parent / "next" / "b.txt").write_text("next\n")
+    assert rows(source, source.plan(T1 + 1, plan.position, None)) == ["next"]
+
+
+def test_quiet_directories_below_are_not_listed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "a").write_text("one\n")
+    source = opened(tmp_path, recursive=True, clock=settled(below))
+    position = source.plan(T1, None, None).position
+    position = source.plan(T1 + 1, position, None).position
+    listed = count_listings(monkeypatch)
+    for batch in range(100):
+        assert source.plan(T1 + 2 + batch, position, None).position is position
+    assert listed == []
+    (below / "b").write_text("two\n")
+    assert names(source.plan(T1 + 200, position, None)) == ["b"]
+
+
+def test_a_directory_below_may_go_while_it_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = opened(tmp_path, recursive=True)
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "a").write_text("one\n")
+    scandir = os.scandir
+
+    def too_late(path: str) -> Any:
+        if path.endswith("gone"):
+            os.rmdir(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", too_late)
+    assert rows(source, source.plan(T1, None, None)) == ["one"]
+
+
+def test_a_file_that_cannot_be_understood_is_left_out_if_the_policy_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = opened(tmp_path, on_malformed="skip")
+    (tmp_path / "a.gz").write_bytes(b"no gzip at all")
+    (tmp_path / "b").write_text("two\n")
+    assert rows(source, source.plan(T1, None, None)) == ["two"]
+    assert source.invalid == 1
+    assert f"{tmp_path / 'a.gz'} is left out." in caplog.text
+
+
+def test_a_file_that_grew_is_named_as_such_and_not_as_malformed(tmp_path: Path) -> None:
+    source = FileSource(tmp_path, JsonLinesFormat("skip"))
+    source.open(None)
+    (tmp_path / "a").write_text('{"a": 1}\n{"a"')
+
+    def read_while_it_grows(path: str) -> Any:
+        with open(path, "a") as file:
+            file.write(": 2}\n")
+        raise MalformedFileError("half a line")
+
+    plan = source.plan(T1, None, None)
+    source.format.read = read_while_it_grows  # type: ignore[method-assign]
+    with pytest.raises(DataError, match="changed since its batch was planned"):
+        source.read(plan.splits[0])
+
+
+def test_left_out_records_are_counted_and_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = FileSource(tmp_path, JsonLinesFormat("skip"))
+    source.open(None)
+    (tmp_path / "a").write_text('{"a": 1}\n{\n')
+    assert list(source.read(source.plan(T1, None, None).splits[0]).rows()) == [{"a": 1}]
+    assert source.invalid == 1
+    assert f"{tmp_path / 'a'} has 1 malformed records. The first: line 2: " in caplog.text
+
+
+@pytest.mark.parametrize("options", [{"on_missing": "wait"}])
 def test_options_that_cannot_work_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="cannot have") as caught:
-        TextFileSource(tmp_path, **options)
+        FileSource(tmp_path, TextFormat(), **options)
     assert caught.value.hint
