@@ -244,6 +244,10 @@ class BatchWork:
 def _plan_of(node: SourceInput, time_ms: int, after: Any) -> Plan:
     try:
         return node.source.plan(time_ms, after, node.limit)
+    except UserCodeError as error:
+        # A source does not know by which method it came into the program, nor where.
+        error.operator, error.site = node.label.operator, node.label.site
+        raise
     except MillstreamError:
         raise
     except Exception as error:

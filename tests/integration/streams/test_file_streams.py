@@ -1,0 +1,232 @@
+"""Text files that appear in a directory, through whole streams on every backend."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import millstream as ms
+from millstream.errors import ConfigurationError, DataError, SourceUnavailableError, UserCodeError
+from millstream.model.partition import Columns
+from millstream.observe.events import BatchCompleted
+from millstream.testing import ManualClock
+
+
+def appear(directory: Path, name: str, content: bytes) -> Path:
+    """Have a whole file appear, as programs should."""
+    hidden = directory / f".{name}"
+    hidden.write_bytes(content)
+    return hidden.rename(directory / name)
+
+
+class Invalid(ms.StreamingListener):
+    def __init__(self) -> None:
+        self.by_batch: dict[int, dict[str, int]] = {}
+
+    def on_batch_completed(self, event: BatchCompleted) -> None:
+        if event.invalid:
+            self.by_batch[event.batch_time_ms] = dict(event.invalid)
+
+
+def test_each_file_is_read_once_by_the_batch_in_which_it_appears(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path
+) -> None:
+    appear(tmp_path, "before.txt", b"before\n")
+    seen: list[list[str]] = []
+    either.text_file_stream(tmp_path).collect_to(seen)
+    either.start()
+    old = appear(tmp_path, "old.txt", b"old\r\ntimes")
+    os.utime(old, (1, 1))
+    clock.advance(1.0)
+    appear(tmp_path, "b.txt", b"b\n")
+    appear(tmp_path, "_half.txt", b"no\n")
+    clock.advance(2.0)
+    assert seen == [["old", "times"], ["b"], []]
+
+
+def test_a_batch_takes_no_more_files_than_it_is_allowed(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path
+) -> None:
+    for n in range(5):
+        os.utime(appear(tmp_path, f"{n}.txt", f"{n}\n".encode()), (n, n))
+    seen: list[list[str]] = []
+    either.text_file_stream(tmp_path, new_files_only=False, max_files_per_batch=2).collect_to(seen)
+    either.start()
+    clock.advance(3.0)
+    assert seen == [["0", "1"], ["2", "3"], ["4"]]
+
+
+@pytest.mark.parametrize("kind", ["missing", "file"])
+def test_a_directory_that_is_none_keeps_the_stream_from_starting(
+    either: ms.StreamingContext, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "inbox"
+    if kind == "file":
+        place.write_text("no directory")
+    either.text_file_stream(place).collect_to([])
+    with pytest.raises(ConfigurationError, match="cannot be read") as caught:
+        either.start()
+    text = str(caught.value)
+    assert str(place) in text
+    assert ("does not exist" if kind == "missing" else "is a file") in text
+    assert "Hint: Give a directory" in text
+    assert either.state == "initialized"
+    place.unlink(missing_ok=True)
+    place.mkdir()
+    either.start()
+    assert ms.StreamingContext.active() is either
+
+
+def test_a_directory_that_may_not_be_read_keeps_the_stream_from_starting(
+    either: ms.StreamingContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Why not chmod: tests may run as a user who may read everything.
+    monkeypatch.setattr(os, "access", lambda *given, **more: False)
+    either.text_file_stream(tmp_path).collect_to([])
+    with pytest.raises(ConfigurationError, match="may not be read by this user") as caught:
+        either.start()
+    assert "Hint: " in str(caught.value)
+
+
+def test_a_directory_that_goes_away_is_waited_for_then_the_stream_stops(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path
+) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    seen: list[list[str]] = []
+    either.text_file_stream(inbox).collect_to(seen)
+    either.start()
+    clock.advance(1.0)
+    inbox.rmdir()
+    clock.advance(5.0)
+    with pytest.raises(SourceUnavailableError, match="cannot be listed") as caught:
+        either.await_termination(0)
+    for words in (str(inbox), "(2000 ms) of the stream 'main'", "Hint: Bring the directory back"):
+        assert words in str(caught.value)
+    assert seen == [[]]
+
+
+@pytest.mark.parametrize("on_missing", ["fail", "skip"])
+def test_a_file_that_vanishes_between_listing_and_reading(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path, on_missing: Any
+) -> None:
+    seen: list[list[str]] = []
+
+    def remove(rdd: ms.RDD[int]) -> None:
+        if not rdd.is_empty():
+            (tmp_path / "gone.txt").unlink()
+
+    # Outputs run in order, so the file is listed, then removed, then read.
+    either.queue_stream([[], [1]]).foreach_rdd(remove)
+    either.text_file_stream(tmp_path, on_missing=on_missing).collect_to(seen)
+    either.start()
+    appear(tmp_path, "stays.txt", b"one\n")
+    clock.advance(1.0)
+    appear(tmp_path, "gone.txt", b"two\n")
+    appear(tmp_path, "here.txt", b"three\n")
+    clock.advance(2.0)
+    if on_missing == "skip":
+        assert seen == [["one"], ["three"], []]
+        return
+    with pytest.raises(DataError, match="gone before its batch read it") as caught:
+        either.await_termination(0)
+    for words in (str(tmp_path / "gone.txt"), "(2000 ms) of the stream 'main'", 'on_missing="skip"'):
+        assert words in str(caught.value)
+    assert seen == [["one"]]
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("replace", ["good", "b\ufffdd", "end"]), ("skip", ["good", "end"])])
+def test_invalid_lines_of_files_are_replaced_or_skipped_and_counted(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path, policy: Any, expected: list[str]
+) -> None:
+    seen: list[list[str]] = []
+    invalid = Invalid()
+    either.add_listener(invalid)
+    lines = either.text_file_stream(tmp_path, on_invalid=policy, name="inbox")
+    lines.collect_to(seen)
+    failing = [True]
+    # A second attempt counts them again, and only its count is told.
+    lines.foreach_rdd(lambda rdd: failing and rdd.count() and failing.pop() and 1 // 0)
+    either.start()
+    clock.advance(1.0)
+    appear(tmp_path, "a.txt", b"good\nb\xffd\n")
+    appear(tmp_path, "b.txt", b"end\n")
+    clock.advance(2.0)
+    assert seen == [[], expected, []]
+    either.stop()
+    assert invalid.by_batch == {2_000: {"inbox": 1}}
+
+
+def test_an_invalid_line_of_a_file_can_fail_the_stream(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path
+) -> None:
+    either.text_file_stream(tmp_path, on_invalid="fail").collect_to([])
+    either.start()
+    path = appear(tmp_path, "a.txt", b"good\nb\xffd\n")
+    clock.advance(3.0)
+    with pytest.raises(DataError, match="not UTF-8") as caught:
+        either.await_termination(0)
+    for words in (f"{path}, line at byte 5", "of the stream 'main'", "Hint: Convert the file"):
+        assert words in str(caught.value)
+
+
+def test_a_filter_that_raises_is_named(either: ms.StreamingContext, clock: ManualClock, tmp_path: Path) -> None:
+    either.text_file_stream(tmp_path, filter=lambda path: bool(1 // 0)).collect_to([])
+    either.start()
+    path = appear(tmp_path, "a.txt", b"x\n")
+    clock.advance(3.0)
+    with pytest.raises(UserCodeError, match="raised ZeroDivisionError") as caught:
+        either.await_termination(0)
+    error = caught.value
+    assert (error.operator, error.stream, error.batch_time_ms) == ("text_file_stream", "main", 1_000)
+    assert str(path) in (error.record or "")
+
+
+def test_lines_are_counted_without_becoming_strings(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On threads this sees all; with worker processes, that the driver makes none."""
+
+    def rows(self: Columns) -> list[Any]:
+        raise AssertionError("Strings were made.")
+
+    monkeypatch.setattr(Columns, "rows", rows)
+    seen: list[list[int]] = []
+    lines = either.text_file_stream(tmp_path)
+    lines.count().collect_to(seen)
+    lines.union(lines).count().collect_to(seen)
+    lines.count_by_window(2).collect_to(seen)
+    lines.foreach_rdd(lambda rdd: seen.append([rdd.count()]))
+    either.start()
+    appear(tmp_path, "a.txt", b"to be\nor not\n")
+    appear(tmp_path, "b.txt", b"to be\n")
+    clock.advance(2.0)
+    assert sorted(seen) == sorted([[3], [6], [3], [3], [0], [0], [3], [0]])
+
+
+def test_lines_reach_arrow_and_polars_as_columns(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path
+) -> None:
+    tables: list[Any] = []
+    either.text_file_stream(tmp_path).foreach_rdd(lambda rdd: tables.extend([rdd.to_arrow(), rdd.to_polars()]))
+    either.start()
+    appear(tmp_path, "a.txt", "zwölf\nBoxkämpfer\n".encode())
+    clock.advance(1.0)
+    assert tables[0].to_pydict() == {"value": ["zwölf", "Boxkämpfer"]}
+    assert tables[1].to_dict(as_series=False) == {"value": ["zwölf", "Boxkämpfer"]}
+
+
+def test_a_table_from_arrow_is_joined_in_every_batch(either: ms.StreamingContext, clock: ManualClock) -> None:
+    import pyarrow as pa
+
+    names = either.context.from_arrow(pa.table({"id": [1, 2], "name": ["one", "two"]}))
+    pairs = names.map(lambda row: (row["id"], row["name"])).persist()
+    seen: list[list[Any]] = []
+    numbers = either.queue_stream([[(1, "x")], [(2, "y"), (3, "z")]])
+    numbers.transform(lambda rdd: rdd.join(pairs)).collect_to(seen)
+    either.start()
+    clock.advance(2.0)
+    assert seen == [[(1, ("x", "one"))], [(2, ("y", "two"))]]
