@@ -171,7 +171,7 @@ class StreamingContext(SourceMethods):
         return node_of(stream, self.program, at)
 
     def remember(self, duration: Duration) -> None:
-        """Keep the RDDs of the last while for `slice`.
+        """Keep the RDDs of the last while for `slice`, those of streams that no output reads as well.
 
         Args:
             duration: how far back, seconds or timedelta; a later call may only lengthen it.

@@ -157,6 +157,7 @@ class BatchWork:
             output = self._outputs[name]
             if (time_ms - self._zero_ms) % output.slide_ms == 0:
                 self._stage(output, run, work)
+        self._graph.remembered.complete(run, self._graph.nodes)
         if self._memory:
             self._journal.append(BatchPrepared(time_ms, attempt))
 

@@ -62,4 +62,4 @@ class PersistenceMethods(StreamCore[T_co]):
                 detail=f"It asks for {from_ms} ms, and batches up to {remembered.forgotten_ms} ms are forgotten.",
                 hint="Call ssc.remember(duration) before start, with a duration that covers the slice.",
             )
-        return [RDD(lineage, self.program.runner) for lineage in remembered.between(self.node, from_ms, to_ms)]
+        return [RDD(lineage, runner) for lineage, runner in remembered.between(self.node, from_ms, to_ms)]
