@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
 from millstream.context.file_sources import FileSourceMethods
+from millstream.context.socket_sources import SocketSourceMethods
 from millstream.errors import ArgumentTypeError, ConfigurationError, shown
 from millstream.graph.inputs import FeedInput, QueueInput
 from millstream.model.ports.block_feed import BlockFeed
@@ -21,7 +22,7 @@ from millstream.stream.pushed import PushedStream
 T = TypeVar("T")
 
 
-class SourceMethods(FileSourceMethods):
+class SourceMethods(FileSourceMethods, SocketSourceMethods):
     """Methods that make streams."""
 
     def stream(
@@ -122,33 +123,6 @@ class SourceMethods(FileSourceMethods):
         feed: MemoryStream[Any] = MemoryStream(self._environment.clock, max_records=max_records, on_full=on_full)
         stream = self._stream(feed, labelled("memory_stream", name=name))
         return PushedStream(stream.node, self.program, feed)
-
-    def socket_text_stream(
-        self,
-        host: str,
-        port: int,
-        *,
-        on_invalid: Literal["replace", "skip", "fail"] = "replace",
-        max_records_per_s: float | None = None,
-        name: str | None = None,
-    ) -> DStream[str]:
-        """Make a stream of the lines that a TCP server sends, in UTF-8.
-
-        Lines end with LF, CR LF or CR. The connection is made again, for ever and with growing pauses, when it
-        breaks. Reading and cutting lines happens outside Python.
-
-        Args:
-            host: name or address of the server.
-            port: its port, 1 to 65535.
-            on_invalid: what happens to a line that is not UTF-8: `replace` bad bytes by U+FFFD, `skip` the line,
-                or `fail` the stream. Listeners get their number with each batch, as `event.invalid`.
-            max_records_per_s: most lines a second; None: no limit.
-            name: identity of the input.
-        """
-        from millstream.sources.socket_text import SocketTextFeed
-
-        feed = SocketTextFeed(host, port, on_invalid=on_invalid, rate_per_s=max_records_per_s)
-        return self._stream(feed, labelled("socket_text_stream", name=name))
 
     def receiver_stream(
         self,

@@ -11,6 +11,7 @@ from millstream.errors import ConfigurationError, DataError, SourceUnavailableEr
 from millstream.ingest.block_buffer import checked_rate
 from millstream.model.partition import Columns
 from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
+from millstream.sources.server_address import check_address
 
 if TYPE_CHECKING:
     from millstream._core import Block as CoreBlock
@@ -222,16 +223,7 @@ class SocketTextFeed(BlockFeed):
 
 
 def _check(host: str, port: int, on_invalid: str) -> None:
-    if not isinstance(host, str) or not host:
-        raise ConfigurationError(
-            "The host of a socket stream is missing.",
-            detail=f"host={shown(host)}.",
-            hint='Give a name or an address, such as "localhost".',
-        )
-    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65_535:
-        raise ConfigurationError(
-            "A socket stream needs a port.", detail=f"port={shown(port)}.", hint="Give a whole number, 1 to 65535."
-        )
+    check_address(host, port)
     if on_invalid not in get_args(OnInvalid):
         raise ConfigurationError(
             "on_invalid has a value that it cannot have.",

@@ -55,9 +55,18 @@ class LineServer:
         self._thread.start()
 
     def send(self, lines: list[str]) -> None:
+        self.send_bytes("".join(f"{line}\n" for line in lines).encode())
+
+    def send_bytes(self, data: bytes) -> None:
         if self._connection is None or self._gone(self._connection):
             self._connection = self._accepted.get(timeout=WAIT_S)
-        self._connection.sendall("".join(f"{line}\n" for line in lines).encode())
+        self._connection.sendall(data)
+
+    def hang_up(self) -> None:
+        if self._connection is None:
+            self._connection = self._accepted.get(timeout=WAIT_S)
+        self._connection.close()
+        self._connection = None
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
