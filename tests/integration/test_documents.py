@@ -97,7 +97,7 @@ def test_the_methods_that_the_migration_guide_names_exist() -> None:
     import millstream as ms
 
     text = Path(REPOSITORY, "docs", "migration.md").read_text()
-    for heading, owner in (("StreamingContext", ms.StreamingContext), ("DStream", ms.DStream)):
+    for heading, owner in (("StreamingContext", ms.StreamingContext), ("DStream", ms.DStream), ("RDD", ms.RDD)):
         table = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
         cells = [row.split(" | ")[1] for row in table.splitlines() if row.startswith("| ") and row.count(" | ") >= 2]
         named = {name for cell in cells for name in re.findall(r"`(?:ssc\.|ms\.\w+\.)?([a-z]\w*)", cell)}
