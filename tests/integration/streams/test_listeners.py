@@ -289,6 +289,26 @@ def test_a_listener_that_raises_is_logged_and_changes_nothing(
     assert "raised on BatchCompleted" in caplog.text
 
 
+def test_a_batch_that_takes_long_is_heard_of_while_it_runs(clock: ManualClock) -> None:
+    heard, before = Heard(), list[list[int]]()
+
+    def work(rdd: ms.RDD[int], batch: ms.Batch) -> None:
+        if batch.time_ms in (10, 20, 500):
+            clock.advance(0.051)
+            before.append([event.batch_time_ms for event in heard.of(ms.OutputStarted)][-2:])
+
+    with ms.StreamingContext(0.01, environment=ms.Environment(clock)) as ssc:
+        ssc.queue_stream([[1]]).foreach_rdd(work)
+        ssc.add_listener(heard)
+        ssc.start()
+        for _ in range(60):
+            clock.advance(0.01)
+        ssc.stop(graceful=False)
+    assert before[0] == [10]
+    assert before[-1][-1] == 500
+    assert heard.kinds.count("OutputStarted") == heard.kinds.count("BatchCompleted")
+
+
 def test_events_cannot_be_changed(ssc: ms.StreamingContext, clock: ManualClock) -> None:
     numbers = ssc.queue_stream([[1]], name="numbers")
     numbers.collect_to([])
