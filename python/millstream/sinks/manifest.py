@@ -43,7 +43,7 @@ class Manifest:
 
     Attributes:
         version: of this format.
-        kind: what the data files hold: `text`, `json` or `parquet`.
+        kind: what the data files hold: `text`, `json`, `csv`, `parquet` or `pickle`.
         lineage_id: the history of the program that committed it.
         output: the output operation.
         epoch: the driver of that lineage.

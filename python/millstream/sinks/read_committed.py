@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from millstream.errors import ConfigurationError, DataError
+from millstream.sinks.csv_files import read_csv
 from millstream.sinks.json_files import read_json
 from millstream.sinks.local_directory import LocalDirectory
 from millstream.sinks.manifest import META, DataFile, Manifest, ManifestLog
 from millstream.sinks.parquet_files import read_parquet
+from millstream.sinks.pickle_files import read_pickle
 from millstream.sinks.text_files import read_text
 
 if TYPE_CHECKING:
@@ -19,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def read_committed(
-    path: str | os.PathLike[str], *, output: str | None = None, lineage_id: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    output: str | None = None,
+    lineage_id: str | None = None,
+    allow_pickle: bool = False,
 ) -> list[Any] | pa.Table:
     """Read the records of all committed batches, in order of batch time and partition.
 
@@ -30,13 +36,15 @@ def read_committed(
         path: the directory of a file sink, or the prefix given to `save_as_text_files` and the like.
         output: only this output operation, by name.
         lineage_id: only this history of a program.
+        allow_pickle: read pickle files, which runs code that they name: only where nobody else can write.
 
     Returns:
-        Lines for text files, decoded records for JSON files (lists), a `pyarrow.Table` for Parquet files. An empty
-        list when no batch with records is committed.
+        Lists of lines for text files, of decoded records for JSON and pickle files, of dicts of text (or None) for
+        CSV files; a `pyarrow.Table` for Parquet files. An empty list when no batch with records is committed.
 
     Raises:
-        ConfigurationError: there is no such directory, or it holds files of several kinds: say which `output`.
+        ConfigurationError: there is no such directory, it holds files of several kinds (say which `output`), or
+            pickle files, which were not allowed.
         DataError: a file that a manifest names is missing or has another size.
     """
     directory, manifests = _found(path, output, lineage_id)
@@ -50,6 +58,12 @@ def read_committed(
                 "The directory holds files of several kinds.",
                 detail=f"{directory.root}: {', '.join(sorted(kinds))}.",
                 hint="Name the output to read: read_committed(path, output=...).",
+            )
+        if manifest.files and manifest.kind == "pickle" and not allow_pickle:
+            raise ConfigurationError(
+                "Pickle files are not read unless they are allowed.",
+                detail=f"{directory.root} holds them, of {manifest.output}; reading runs code that they name.",
+                hint="If nobody else can write there: read_committed(path, allow_pickle=True).",
             )
         parts.extend(_records(directory, manifest, file) for file in manifest.files)
     if kinds == {"parquet"}:
@@ -124,4 +138,10 @@ def _changed(directory: LocalDirectory, manifest: Manifest, file: DataFile, foun
     )
 
 
-_READERS: dict[str, Any] = {"text": read_text, "json": read_json, "parquet": read_parquet}
+_READERS: dict[str, Any] = {
+    "text": read_text,
+    "json": read_json,
+    "csv": read_csv,
+    "parquet": read_parquet,
+    "pickle": read_pickle,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Queue, SimpleQueue
 from typing import Any, TypeVar
@@ -124,6 +124,48 @@ class OutputMethods(StreamCore[T_co]):
         from millstream.sinks.json_files import JsonFiles
 
         self._write_files(JsonFiles(path), "save_as_json_files", name)
+
+    def save_as_csv_files(
+        self, path: str | Path, *, columns: Sequence[str] | None = None, name: str | None = None
+    ) -> None:
+        """Write every batch as CSV with a line of names, exactly once; read them with `ms.read_committed(path)`.
+
+        Dicts become a column for each key, tuples columns `_1`, `_2` and so on, all others the one column `value`.
+
+        Args:
+            path: a local directory, made when missing.
+            columns: the columns of all files, or the names of a tuple's values; None: what the records have.
+            name: identity of the output.
+
+        Example:
+            >>> import tempfile
+            >>> import millstream as ms
+            >>> from millstream.testing import ManualClock
+            >>> clock, folder = ManualClock(), tempfile.mkdtemp()
+            >>> ssc = ms.StreamingContext(1.0, environment=ms.Environment(clock))
+            >>> ssc.queue_stream([[("to", 2), ("be", 1)]]).save_as_csv_files(folder, columns=["word", "count"])
+            >>> ssc.start(); clock.advance(1.0); ssc.stop()
+            True
+            >>> ms.read_committed(folder)
+            [{'word': 'to', 'count': '2'}, {'word': 'be', 'count': '1'}]
+        """
+        from millstream.sinks.csv_files import CsvFiles
+
+        self._write_files(CsvFiles(path, columns=columns), "save_as_csv_files", name)
+
+    def save_as_pickle_files(self, path: str | Path, *, name: str | None = None) -> None:
+        """Write every batch as pickled lists, exactly once.
+
+        Read them with `ms.read_committed(path, allow_pickle=True)`, where nobody else can write: it runs code that
+        the files name.
+
+        Args:
+            path: a local directory, made when missing.
+            name: identity of the output.
+        """
+        from millstream.sinks.pickle_files import PickleFiles
+
+        self._write_files(PickleFiles(path), "save_as_pickle_files", name)
 
     def save_as_parquet_files(self, path: str | Path, *, name: str | None = None) -> None:
         """Write every batch as Parquet, exactly once; read them with `ms.read_committed(path)`.

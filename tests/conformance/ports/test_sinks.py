@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from millstream.model.ports.sink import Sink
+from millstream.sinks.csv_files import CsvFiles
 from millstream.sinks.json_files import JsonFiles
 from millstream.sinks.manifest_files import ManifestFiles
 from millstream.sinks.parquet_files import ParquetFiles
+from millstream.sinks.pickle_files import PickleFiles
 from millstream.sinks.read_committed import read_committed
 from millstream.sinks.text_files import TextFiles
 from millstream.testing.conformance import MemorySink, SinkSuite
@@ -72,3 +74,23 @@ class TestParquetFiles(FileSuite):
     def committed(self) -> Sequence[Any]:
         table = read_committed(self.path)
         return table if isinstance(table, list) else table.to_pylist()
+
+
+class TestCsvFiles(FileSuite):
+    def record(self, number: int) -> Any:
+        return {"number": str(number), "text": 'line\r\n"break", ß', "none": None, "empty": ""}
+
+    def make_sink(self) -> Sink[Any]:
+        return CsvFiles(self.path)
+
+
+class TestPickleFiles(FileSuite):
+    def record(self, number: int) -> Any:
+        return {number: {("a", 1.5), b"\xff"}}
+
+    def make_sink(self) -> Sink[Any]:
+        return PickleFiles(self.path)
+
+    def committed(self) -> Sequence[Any]:
+        records: list[Any] = read_committed(self.path, allow_pickle=True)
+        return records
