@@ -281,7 +281,10 @@ class Driver:
 
     def _stop_stream(self, instruction: StopStream) -> None:
         failure = instruction.failure
-        self._end(None if failure is None else failure.error, instruction.left.records)
+        left = dict(instruction.left.records)
+        for fact, _ in self._receivers.take(_NEVER_MS):
+            left[fact.input] = left.get(fact.input, 0) + fact.records
+        self._end(None if failure is None else failure.error, left)
 
     def _end(self, error: BaseException | None, left: Mapping[str, int]) -> None:
         self.failure = error
@@ -314,6 +317,9 @@ class Driver:
         StopStream: _stop_stream,
     }
 
+
+_NEVER_MS = 2**53
+"""A batch time that no block is after."""
 
 _STOP_GRACE_S = 10.0
 """How much longer than its timeout a stop may take: the batch that runs is finished."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import add, sub
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,13 @@ UNDISTURBED = plainly(run_batches(program("", fail), BATCHES))
 PLACES = ["first map", "state", "map_with_state", "window", "last map"]
 
 
+@pytest.fixture(scope="module")
+def workers() -> Iterator[ms.Context]:
+    """Worker processes, which may die."""
+    with ms.Context("processes", workers=2) as made:
+        yield made
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_an_attempt_that_fails_leaves_no_trace(context: ms.Context, tmp_path: Path, place: str) -> None:
     marker = tmp_path / "failed"
@@ -119,20 +126,19 @@ def test_an_attempt_that_fails_leaves_no_trace(context: ms.Context, tmp_path: Pa
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_worker_that_dies_is_replaced_with_its_state(tmp_path: Path, place: str) -> None:
+def test_a_worker_that_dies_is_replaced_with_its_state(workers: ms.Context, tmp_path: Path, place: str) -> None:
     marker = tmp_path / "died"
-    result = run_batches(program(place, Once(marker, die)), BATCHES, backend="processes", workers=2, partitions=3)
+    result = run_batches(program(place, Once(marker, die)), BATCHES, context=workers, partitions=3)
     assert marker.exists()
     assert plainly(result) == UNDISTURBED
 
 
-def test_workers_that_die_again_and_again_stop_the_stream() -> None:
+def test_workers_that_die_again_and_again_stop_the_stream(workers: ms.Context) -> None:
     with pytest.raises(BackendUnavailableError, match="died") as caught:
         run_batches(
             lambda ssc, s: s.map(lambda x: os.kill(os.getpid(), signal.SIGKILL)),
             [[1]],
-            backend="processes",
-            workers=1,
+            context=workers,
             batch_retries=0,
         )
     for words in ("map", "signal 9", "Hint: ", "of the stream"):
