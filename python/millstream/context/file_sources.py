@@ -184,5 +184,5 @@ class FileSourceMethods(SourceCore):
 
         if options["filter"] is not None:
             check_function(options["filter"], at.operator, "filter", takes=1)
-        source = FileSource(directory, format, **options)
+        source = FileSource(directory, format, operator=at.operator, **options)
         return self._stream(source, at, limit, limit_name="max_files_per_batch")

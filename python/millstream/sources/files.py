@@ -62,6 +62,7 @@ class FileSource(ReplayableSource[T]):
         on_missing: what happens when a file is gone before its batch reads it: `fail` stops the stream, `skip` goes
             on without its records, with a warning.
         clock: the clock that the file system stamps files with; None: the machine's.
+        operator: the method that made it, for errors of the filter.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -90,6 +91,7 @@ class FileSource(ReplayableSource[T]):
         recursive: bool = False,
         on_missing: OnMissing = "fail",
         clock: Clock | None = None,
+        operator: str = "file_stream",
     ) -> None:
         if on_missing not in get_args(OnMissing):
             raise ConfigurationError(
@@ -108,6 +110,7 @@ class FileSource(ReplayableSource[T]):
         self.format = format
         self._new_files_only = new_files_only
         self._filter = filter
+        self._operator = operator
         self._on_missing = on_missing
         self._listing = DirectoryListing(self.path, clock if clock is not None else SystemClock(), recursive=recursive)
         self._first: dict[str, int] = {}
@@ -217,7 +220,7 @@ class FileSource(ReplayableSource[T]):
         except Exception as error:
             raise UserCodeError(
                 f"The filter of {self.name} raised {type(error).__name__}: {error}",
-                operator="file_stream",
+                operator=self._operator,
                 record=shown(path),
                 detail=f"It was given {path}.",
                 hint="The traceback of the cause shows the line.",

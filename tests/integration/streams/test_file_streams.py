@@ -1,7 +1,8 @@
-"""Text files that appear in a directory, through whole streams on every backend."""
+"""Files that appear in a directory, through whole streams on every backend."""
 
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,96 @@ def test_a_filter_that_raises_is_named(either: ms.StreamingContext, clock: Manua
     error = caught.value
     assert (error.operator, error.stream, error.batch_time_ms) == ("text_file_stream", "main", 1_000)
     assert str(path) in (error.record or "")
+
+
+CONTENTS: dict[str, bytes] = {
+    "jsonl": b'{"id": "007", "n": 1}\n{"id": "8", "n": 2}\n',
+    "csv": b"id,n\n007,1\n8,2\n",
+}
+MALFORMED: dict[str, tuple[bytes, str]] = {
+    "jsonl": (b'{"id": "9", "n": 3}\n{"id"\n', "line 2: "),
+    "csv": (b"id,n\n9,3\n10\n", "row 3: 1 values, not 2"),
+}
+OPTIONS: dict[str, dict[str, Any]] = {"jsonl": {}, "csv": {"types": {"n": int}}}
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv"])
+def test_files_of_a_format_are_dicts_wherever_they_appear(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path, format: Any
+) -> None:
+    seen: list[list[Any]] = []
+    records = either.file_stream(tmp_path, format, recursive=True, **OPTIONS[format])
+    records.map(lambda record: (record["id"], record["n"])).reduce_by_key(lambda a, b: a + b).collect_to(seen)
+    either.start()
+    below = tmp_path / "day" / "hour"
+    below.mkdir(parents=True)
+    appear(below, f"a.{format}", CONTENTS[format])
+    appear(tmp_path, f"b.{format}.gz", gzip.compress(CONTENTS[format]))
+    clock.advance(1.0)
+    assert sorted(seen[0]) == [("007", 2), ("8", 4)]
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv"])
+def test_a_malformed_record_of_a_file_stops_the_stream_or_is_left_out(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path, format: Any
+) -> None:
+    content, position = MALFORMED[format]
+    (tmp_path / "in").mkdir()
+    seen: list[list[Any]] = []
+    invalid = Invalid()
+    either.add_listener(invalid)
+    either.file_stream(tmp_path / "in", format, on_malformed="skip", name="skipping", **OPTIONS[format]).collect_to(
+        seen
+    )
+    either.file_stream(tmp_path, format, **OPTIONS[format]).collect_to([])
+    either.start()
+    appear(tmp_path / "in", "a", content)
+    clock.advance(1.0)
+    assert seen == [[{"id": "9", "n": 3}]]
+    path = appear(tmp_path, "a", content)
+    clock.advance(5.0)
+    with pytest.raises(DataError, match="is malformed") as caught:
+        either.await_termination(0)
+    for words in (f"{path}, {position}", "(2000 ms) of the stream 'main'", 'on_malformed="skip"'):
+        assert words in str(caught.value)
+    assert invalid.by_batch == {1_000: {"skipping": 1}}
+
+
+def test_parquet_and_binary_records_come_from_files(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for name in ("parquet", "binary"):
+        (tmp_path / name).mkdir()
+    seen: list[list[Any]] = []
+    either.file_stream(tmp_path / "parquet", "parquet", columns=["id"]).collect_to(seen)
+    either.binary_records_stream(tmp_path / "binary", 2).map(lambda record: record.hex()).collect_to(seen)
+    either.start()
+    content = pa.BufferOutputStream()
+    pq.write_table(pa.table({"id": [1, 2], "x": ["a", "b"]}), content)
+    appear(tmp_path / "parquet", "a", content.getvalue().to_pybytes())
+    appear(tmp_path / "binary", "a", b"\x01\x02\x03\x04")
+    clock.advance(1.0)
+    assert seen == [[{"id": 1}, {"id": 2}], ["0102", "0304"]]
+    path = appear(tmp_path / "binary", "b", b"\x01\x02\x03")
+    clock.advance(3.0)
+    with pytest.raises(DataError, match="binary records file cannot be read") as caught:
+        either.await_termination(0)
+    assert f"{path}: its 3 bytes are 1 records of 2 bytes and 1 bytes more" in str(caught.value)
+
+
+def test_csv_and_pickle_files_are_written_by_streams(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path
+) -> None:
+    pairs = either.queue_stream([[("to", 2)], [("be", 1)]])
+    pairs.save_as_csv_files(tmp_path / "csv", columns=["word", "n"])
+    pairs.save_as_pickle_files(tmp_path / "pickle")
+    either.start()
+    clock.advance(2.0)
+    assert ms.read_committed(tmp_path / "csv") == [{"word": "to", "n": "2"}, {"word": "be", "n": "1"}]
+    assert ms.read_committed(tmp_path / "pickle", allow_pickle=True) == [("to", 2), ("be", 1)]
 
 
 def test_lines_are_counted_without_becoming_strings(
