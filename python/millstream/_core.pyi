@@ -21,6 +21,7 @@ __all__ = [
     "SocketStats",
     "TokenBucket",
     "build_profile",
+    "count_words",
     "cut_lines",
     "debug_build",
     "key_group",
@@ -29,6 +30,8 @@ __all__ = [
     "split_dict",
     "split_pairs",
     "split_values",
+    "split_words",
+    "word_counts",
 ]
 
 _K = TypeVar("_K")
@@ -165,6 +168,75 @@ def rows_from_utf8(array: _ArrowArray | _ArrowStream) -> list[str]:
         >>> import pyarrow as pa
         >>> rows_from_utf8(pa.array(["a", None, "é"]))
         ['a', None, 'é']
+    """
+
+def count_words(column: _ArrowArray | _ArrowStream, separator: str | None) -> int | None:
+    """Count the words of lines: `sum(len(line.split(separator)) for line in lines)`.
+
+    The GIL is released for more than 16 KiB of text.
+
+    Args:
+        column: Utf8 or LargeUtf8, whole or in chunks.
+        separator: what parts words, not empty; None: white space, exactly as Python's `str.split()` has it.
+
+    Returns:
+        The number; None where the column has nulls, is of another type, or is not UTF-8.
+
+    Raises:
+        ValueError: the separator is empty.
+        TypeError: it is no Arrow data.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> count_words(pa.array(["to be", " or  not"]), None), count_words(pa.array(["to be", " or  not"]), " ")
+        (4, 6)
+    """
+
+def split_words(column: _ArrowArray | _ArrowStream, separator: str | None) -> list[str] | None:
+    """List the words of lines: `[word for line in lines for word in line.split(separator)]`.
+
+    Other threads may have the GIL every 1,024 words.
+
+    Args:
+        column: Utf8 or LargeUtf8, whole or in chunks.
+        separator: what parts words, not empty; None: white space, exactly as Python's `str.split()` has it.
+
+    Returns:
+        The words; None where the column has nulls, is of another type, or is not UTF-8.
+
+    Raises:
+        ValueError: the separator is empty.
+        TypeError: it is no Arrow data.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> split_words(pa.array(["to be", "or"]), None)
+        ['to', 'be', 'or']
+    """
+
+def word_counts(column: _ArrowArray | _ArrowStream, separator: str | None, unit: int) -> dict[str, int] | None:
+    """Count how often each word of lines occurs.
+
+    The GIL is released while words of more than 16 KiB of text are counted; while the dict is made, other threads may
+    have it every 1,024 words.
+
+    Args:
+        column: Utf8 or LargeUtf8, whole or in chunks.
+        separator: what parts words, not empty; None: white space, exactly as Python's `str.split()` has it.
+        unit: what one occurrence counts.
+
+    Returns:
+        For each word, in order of first appearance, the number of its occurrences times `unit`; None where the column
+        has nulls, is of another type, or is not UTF-8.
+
+    Raises:
+        ValueError: the separator is empty.
+        TypeError: it is no Arrow data.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> word_counts(pa.array(["to be", "or not to be"]), None, 1)
+        {'to': 2, 'be': 2, 'or': 1, 'not': 1}
     """
 
 @final

@@ -11,3 +11,5 @@ pub mod lines;
 pub mod read;
 mod receiver;
 pub mod socket;
+pub mod word_counts;
+pub mod words;

@@ -11,6 +11,7 @@ mod moment;
 mod rows;
 mod rule;
 mod socket;
+mod words;
 
 use pyo3::prelude::*;
 
@@ -38,6 +39,7 @@ mod _core {
         crate::lines::register(module)?;
         crate::rows::register(module)?;
         crate::socket::register(module)?;
+        crate::words::register(module)?;
         crate::warn_of_debug_build(module.py())
     }
 }

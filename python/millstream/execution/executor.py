@@ -46,7 +46,7 @@ class Executor:
         if not pipeline.operations:
             return data
         stage = compile_stage(pipeline.operations, _COLLECT_ALL)
-        rows: Rows = stage.run(rows_of(data), pipeline.index, self.batch)
+        rows: Rows = stage.run_partition(data, pipeline.index, self.batch)
         return rows
 
     def run(self, task: Task, batch: Batch | None) -> Any:
@@ -76,7 +76,7 @@ class Executor:
                 return len(data)
             if type(end) is Collect:
                 return _first(data, end.limit)
-        return compile_stage(pipeline.operations, end).run(rows_of(data), pipeline.index, self.batch)
+        return compile_stage(pipeline.operations, end).run_partition(data, pipeline.index, self.batch)
 
 
 def _first(data: PartitionData, limit: int | None) -> Rows:

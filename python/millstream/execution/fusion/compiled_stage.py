@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CellType, CodeType, FunctionType
-from typing import Any, assert_never
+from typing import Any, assert_never, cast
 
 from millstream.errors import GraphError
+from millstream.execution.fusion.column_kernel import ColumnKernel, kernel_of
 from millstream.execution.fusion.failure import failure_of
 from millstream.execution.fusion.loop import (
     Argument,
@@ -24,6 +25,7 @@ from millstream.execution.fusion.loop_writer import LoopWriter
 from millstream.execution.fusion.shape import Function, Step, asks_batch, part_of, shape_of
 from millstream.execution.fusion.stage_code import STAGE, forget, register
 from millstream.model.batch import Batch
+from millstream.model.partition import Columns, PartitionData, Rows
 from millstream.rdd.operations import Collect, End, Operation
 
 _LOOPS_KEPT = 256
@@ -74,11 +76,7 @@ class CompiledStage:
             GraphError: a function asks for the batch and there is none.
             Exception: what iterating `rows` raised, or the function of Apply or ApplyPartition, unchanged.
         """
-        binding = self._binding
-        for f, code, defaults in binding.watched:
-            if f.__code__ is not code or f.__defaults__ is not defaults:
-                binding = self._binding = self._bound()
-                break
+        binding = self._current()
         if batch is None and binding.asks_batch:
             raise self._no_batch(binding.loop)
         try:
@@ -93,6 +91,27 @@ class CompiledStage:
             raise failure.error from failure.cause
         finally:
             del failure
+
+    def run_partition(self, data: PartitionData, index: int, batch: Batch | None) -> Any:
+        """Run the stage over a partition in whatever form it is.
+
+        Columns become rows unless the core can do the whole stage on them with the same result, see `ColumnKernel`.
+        All else is as in `run`.
+        """
+        if type(data) is not Columns:
+            return self.run(cast(Rows, data), index, batch)
+        kernel = self._current().kernel
+        result = None if kernel is None else kernel.run(data)
+        return self.run(data.rows(), index, batch) if result is None else result
+
+    def _current(self) -> _Binding:
+        """Give the function that runs, made anew where the code of a user's function was replaced."""
+        binding = self._binding
+        for f, code, defaults in binding.watched:
+            if f.__code__ is not code or f.__defaults__ is not defaults:
+                binding = self._binding = self._bound()
+                break
+        return binding
 
     def _bound(self) -> _Binding:
         """Make the function that runs, of the user's functions as they are now."""
@@ -110,6 +129,7 @@ class CompiledStage:
             functions=shape.functions,
             watched=tuple((f, f.__code__, f.__defaults__) for f in shape.functions if isinstance(f, FunctionType)),
             asks_batch=any(asks_batch(callee) for step in shape.steps for callee in step.callees),
+            kernel=kernel_of(shape.steps, shape.functions),
         )
 
     def _value(self, argument: Argument, functions: Sequence[Function]) -> Any:
@@ -147,6 +167,7 @@ class _Binding:
 
     Attributes:
         watched: functions whose code or defaults the loop relies on, with both.
+        kernel: what does the same on columns of text, if anything does.
     """
 
     function: FunctionType
@@ -154,6 +175,7 @@ class _Binding:
     functions: tuple[Function, ...]
     watched: tuple[tuple[FunctionType, CodeType, tuple[Any, ...] | None], ...]
     asks_batch: bool
+    kernel: ColumnKernel | None
 
 
 def _cell(f: Function, name: str) -> CellType:
