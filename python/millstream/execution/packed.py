@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from millstream.encoding.rows import Frame, pack_frames, unpack_frames
 from millstream.errors import ShippingError, shown
+from millstream.ingest.encoded_rows import EncodedRows
 from millstream.model.partition import Columns, rows_of
 from millstream.state.rows import StateRows
 
@@ -16,7 +17,7 @@ ATOMS = frozenset({type(None), bool, int, float, str, bytes})
 """Exact types that pickle without a memo, and as results go without packing."""
 
 _PAIRS_VIEW: type = type({}.items())
-_AS_THEY_ARE = frozenset({list, tuple, dict, range, Columns})
+_AS_THEY_ARE = frozenset({list, tuple, dict, range, Columns, EncodedRows})
 
 
 Fetched: TypeAlias = tuple[Sequence[Frame], bool]

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from millstream.graph.batch_run import BatchRun
 from millstream.graph.node import Node
+from millstream.ingest.encoded_rows import EncodedRows
 from millstream.model.label import Label
 from millstream.model.partition import Columns, PartitionData
 from millstream.model.ports.block_feed import Block, BlockFeed
@@ -162,6 +163,9 @@ def _joined(blocks: Sequence[Block]) -> PartitionData:
 
         parts: list[Any] = [block.data for block in blocks]
         return Columns(pa.concat_tables([part.table for part in parts]), scalar=parts[0].scalar)
+    if all(isinstance(block.data, EncodedRows) for block in blocks):
+        runs: list[Any] = [block.data for block in blocks]
+        return EncodedRows.joined(runs)
     rows: list[Any] = []
     for block in blocks:
         rows.extend(block.data.rows() if isinstance(block.data, Columns) else block.data)

@@ -6,10 +6,13 @@ import pyarrow as pa
 import pytest
 from tests.unit.graph.nodes import NoRunner, run_of
 
+from millstream.encoding.rows import pack
 from millstream.environment.clock import ManualClock
+from millstream.execution.packed import Packed
 from millstream.graph.inputs import FeedInput, PlannedInput, QueueInput
+from millstream.ingest.encoded_rows import EncodedRows
 from millstream.model.label import Label
-from millstream.model.partition import Columns, rows_of
+from millstream.model.partition import Columns, lasting, rows_of
 from millstream.model.ports.block_feed import Block
 from millstream.rdd.lineage import Held, Union
 from millstream.sources.memory import MemoryStream
@@ -46,6 +49,17 @@ def test_columns_that_are_put_together_stay_columns() -> None:
 
 def test_columns_beside_rows_become_rows() -> None:
     assert spread([1], [2], columns("a"), [3])[2] == ["a", 3]
+
+
+def test_rows_that_another_process_encoded_are_not_decoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = [EncodedRows(len(run), pack(run)) for run in ([1, 2], [3], [4], [5])]
+    monkeypatch.setattr(EncodedRows, "__iter__", None)
+    parts = spread(*blocks)
+    lasting_parts = [lasting(part) for part in parts]
+    packed = [Packed.of(part) for part in lasting_parts]
+    monkeypatch.undo()
+    assert [len(part) for part in packed] == [2, 1, 2]
+    assert [list(part.unpack()) for part in packed] == [[1, 2], [3], [4, 5]]
 
 
 @pytest.mark.parametrize("one_at_a_time", [True, False])
