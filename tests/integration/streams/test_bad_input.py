@@ -404,4 +404,6 @@ def test_an_action_inside_a_task_is_refused() -> None:
         numbers = batch_program.parallelize([1, 2])
         with pytest.raises(UserCodeError) as caught:
             numbers.map(lambda x: numbers.count()).collect()
-    assert "inside a task" in str(caught.value)
+    text = helpful(caught.value)
+    assert "inside a task" in text
+    assert "Hint: Join the two" in text

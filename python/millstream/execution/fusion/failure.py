@@ -169,6 +169,9 @@ def _user_code(
         if isinstance(error, TypeError) and not called and not _is_iterable(returned):
             message = f"The function of {known.operator} returned {shown(returned)}, which is not iterable."
             hint = "Return an iterable of records, such as a list; return [] for none."
+    # What the function met may be an error of ours: its parts go where a reader looks for them.
+    ours = error if isinstance(error, MillstreamError) else None
+    first = ours.detail.removesuffix(".") if ours is not None and ours.detail else ""
     _, record = known.record
     return UserCodeError(
         message,
@@ -176,8 +179,8 @@ def _user_code(
         site=known.label.site,
         batch_time_ms=None if known.batch is None else known.batch.time_ms,
         record=shown(record) if known.record[0] else None,
-        detail=known.detail(),
-        hint=hint,
+        detail=known.detail(first),
+        hint=ours.hint if ours is not None and ours.hint else hint,
     )
 
 
@@ -211,7 +214,7 @@ def _call_failed(failure: AsyncCallError, label: Label, batch: Batch | None) -> 
 def _said(error: BaseException) -> str:
     """The type and the text of an error, in one sentence."""
     try:
-        text = str(error)
+        text = error.message if isinstance(error, MillstreamError) else str(error)
     except Exception:
         text = "<its __str__ raised>"
     if len(text) > _TEXT_MAX:
