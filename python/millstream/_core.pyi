@@ -6,6 +6,7 @@ group. Hashed are: None, all numbers, str, bytes, tuple (and namedtuple), frozen
 timedelta, UUID, members of an Enum, frozen dataclasses, and scalars of NumPy and Arrow that have a plain Python form.
 """
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, final
 
@@ -25,12 +26,14 @@ __all__ = [
     "cut_lines",
     "debug_build",
     "key_group",
+    "pack_split",
     "read_lines",
     "rows_from_utf8",
     "split_dict",
     "split_pairs",
     "split_values",
     "split_words",
+    "unpack_pairs",
     "word_counts",
 ]
 
@@ -109,6 +112,42 @@ def split_dict(d: dict[_K, _V], partitions: int, groups: int = 1024) -> list[dic
     Example:
         >>> split_dict({"a": 1, "b": 2}, 2)
         [{'b': 2}, {'a': 1}]
+    """
+
+def pack_split(
+    d: dict[_K, _V], partitions: int, kept: Sequence[int], groups: int = 1024
+) -> tuple[list[tuple[int, bytes]], list[tuple[list[_K], list[_V]]]] | None:
+    """Split a dict by key and pack the pairs of each partition, in one pass.
+
+    Only for dicts of plain things: the keys are all str or all int, the values all str, all int or all float, of
+    exactly these types, whole numbers within 64 bits.
+
+    Args:
+        d: what to split; it must not change meanwhile.
+        partitions: number of partitions, 1 to `groups`; partition = key group * partitions // groups.
+        kept: partitions, ascending, of which the keys and values themselves are given too.
+        groups: number of key groups.
+
+    Returns:
+        For each partition how many pairs it has and the bytes that `unpack_pairs` reads; for each kept one its keys
+        and its values, in the order of `d`. None where the dict is empty or holds something else.
+
+    Raises:
+        ValueError: `partitions` is out of range.
+
+    Example:
+        >>> packed, kept = pack_split({"a": 1, "b": 2, "c": 3}, 2, [1])
+        >>> [count for count, _ in packed], unpack_pairs(packed[0][1]), kept
+        ([2, 1], (['b', 'c'], [2, 3]), [(['a'], [1])])
+        >>> pack_split({"a": None}, 2, []) is None
+        True
+    """
+
+def unpack_pairs(data: bytes) -> tuple[list[Any], list[Any]]:
+    """Give the keys and the values of one partition that `pack_split` has packed, in order.
+
+    Raises:
+        ValueError: these are not such bytes.
     """
 
 def split_pairs(pairs: list[tuple[_K, _V]], partitions: int, groups: int = 1024) -> list[list[tuple[_K, _V]]]:

@@ -8,6 +8,7 @@ pub mod cutter;
 pub mod error;
 pub mod hash;
 pub mod lines;
+pub mod pairs;
 pub mod read;
 mod receiver;
 pub mod socket;

@@ -89,7 +89,7 @@ unsafe fn needs_check(key: *mut ffi::PyObject) -> bool {
 }
 
 /// Call `visit` with each key and value, both held while it runs.
-fn for_each_item(
+pub fn for_each_item(
     dict: &Bound<'_, PyDict>,
     mut visit: impl FnMut(*mut ffi::PyObject, *mut ffi::PyObject) -> PyResult<()>,
 ) -> PyResult<()> {

@@ -8,6 +8,7 @@ mod hash;
 mod key;
 mod lines;
 mod moment;
+mod pairs;
 mod rows;
 mod rule;
 mod socket;
@@ -37,6 +38,7 @@ mod _core {
         crate::bucket::register(module)?;
         crate::hash::register(module)?;
         crate::lines::register(module)?;
+        crate::pairs::register(module)?;
         crate::rows::register(module)?;
         crate::socket::register(module)?;
         crate::words::register(module)?;

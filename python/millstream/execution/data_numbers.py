@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -24,13 +23,15 @@ class DataNumbers:
     """
 
     def __init__(self) -> None:
-        self._numbers = itertools.count()
+        self._next = 0
         self._given: dict[int, weakref.ref[Packed]] = {}
         self._freed: deque[int] = deque()
 
-    def new(self) -> int:
-        """Give a number that names nothing yet."""
-        return next(self._numbers)
+    def new(self, count: int = 1) -> int:
+        """Give a number that names nothing yet, the first of so many in a row."""
+        first = self._next
+        self._next += count
+        return first
 
     def give(self, packed: Packed, number: int) -> None:
         """Have a number name data for as long as the data is referred to."""

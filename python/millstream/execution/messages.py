@@ -26,16 +26,25 @@ BEFORE_TASKS: Final = -1
 """No task was at fault: what they need could not be made in the worker."""
 
 
+HELD_PIECE_RECORDS_MIN: Final = 256
+"""Pieces of a shuffle that a worker will read itself it holds from this size on: reading those from their bytes takes
+longer than the bookkeeping."""
+
+
 class Hello(NamedTuple):
-    """Driver: what your world looks like. The first message.
+    """Driver: who you are and what your world looks like. The first message.
 
     Attributes:
+        place: the worker's place, from 0.
+        workers: how many there are; partition p of a stage belongs to the worker at `p % workers`.
         path: the driver's `sys.path`.
         directory: the driver's working directory.
         variables: environment variables to put back as the driver has them; None: not set.
         modules: heavy modules that the driver has loaded, to be loaded before the first task.
     """
 
+    place: int
+    workers: int
     path: list[str]
     directory: str
     variables: Mapping[str, str | None]

@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+from millstream._core import unpack_pairs
 from millstream.encoding.rows import Frame, pack_frames, unpack_frames
 from millstream.errors import ShippingError, shown
 from millstream.ingest.encoded_rows import EncodedRows
@@ -20,11 +21,41 @@ _PAIRS_VIEW: type = type({}.items())
 _AS_THEY_ARE = frozenset({list, tuple, dict, range, Columns, EncodedRows})
 
 
-Fetched: TypeAlias = tuple[Sequence[Frame], bool]
-"""Frames, and whether they hold pairs as a dict."""
+_AS_IT_IS, _PAIRS, _KEYS_AND_VALUES, _PACKED_BY_CORE = range(4)
+"""What frames hold: the data; a dict whose pairs are the records; the keys of a dict and its values, a list each; the
+same from the core."""
+
+Fetched: TypeAlias = tuple[Sequence[Frame], int]
+"""Frames, and what they hold."""
 
 PackedForm: TypeAlias = tuple[Any, ...]
-"""Records, pairs, number, and the frames."""
+"""Records, what the frames hold, number, and the frames."""
+
+
+class KeysAndValues:
+    """The pairs of a piece in two lists: read once, that takes half the time of a dict.
+
+    Example:
+        >>> pairs = KeysAndValues(["a", "b"], [1, 2])
+        >>> len(pairs), list(pairs), pairs.keys()
+        (2, [('a', 1), ('b', 2)], ['a', 'b'])
+    """
+
+    __slots__ = ("_keys", "_values")
+
+    def __init__(self, keys: list[Any], values: list[Any]) -> None:
+        self._keys = keys
+        self._values = values
+
+    def keys(self) -> list[Any]:
+        """Give the keys."""
+        return self._keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return zip(self._keys, self._values, strict=True)
 
 
 class Packed:
@@ -37,7 +68,7 @@ class Packed:
     Args:
         frames: what `pack_frames` gave, or None while they are to be fetched.
         records: how many records.
-        pairs: the frames hold a dict whose pairs are the records.
+        holds: what the frames hold.
         fetch: gets the frames.
 
     Attributes:
@@ -50,20 +81,20 @@ class Packed:
         (3, [1, 2, 3])
     """
 
-    __slots__ = ("__weakref__", "_fetch", "_frames", "number", "pairs", "records", "sent")
+    __slots__ = ("__weakref__", "_fetch", "_frames", "holds", "number", "records", "sent")
 
     def __init__(
         self,
         frames: Sequence[Frame] | None,
         records: int,
         *,
-        pairs: bool = False,
+        holds: int = _AS_IT_IS,
         fetch: Callable[[], Fetched] | None = None,
     ) -> None:
         self._frames = frames
         self._fetch = fetch
         self.records = records
-        self.pairs = pairs
+        self.holds = holds
         self.number: int | None = None
         self.sent = False
 
@@ -76,12 +107,29 @@ class Packed:
         """
         kind = type(data)
         if kind is _PAIRS_VIEW:
-            return cls(_frames(dict(data)), len(data), pairs=True)
+            return cls(_frames(dict(data)), len(data), holds=_PAIRS)
         if isinstance(data, StateRows):
             data = data.materialised()
         elif kind not in _AS_THEY_ARE:
             data = list(data)
         return cls(_frames(data), len(data))
+
+    @classmethod
+    def of_piece(cls, piece: Any) -> Packed:
+        """Pack a piece of a shuffle; a dict may come back as `KeysAndValues`.
+
+        Raises:
+            ShippingError: a record cannot be encoded; the error names it.
+        """
+        if type(piece) is dict and _is_of_atoms(piece):
+            lists = (list(piece), list(piece.values()))
+            return cls((_unshared(lists),), len(piece), holds=_KEYS_AND_VALUES)
+        return cls.of(piece)
+
+    @classmethod
+    def of_packed_pairs(cls, data: bytes, records: int) -> Packed:
+        """Take a piece that the core has packed."""
+        return cls((data,), records, holds=_PACKED_BY_CORE)
 
     @classmethod
     def of_result(cls, result: Any) -> Packed:
@@ -102,7 +150,7 @@ class Packed:
         """The bytes, fetched where they are not here yet."""
         if self._frames is None:
             assert self._fetch is not None
-            self._frames, self.pairs = self._fetch()
+            self._frames, self.holds = self._fetch()
             self._fetch = None
         return self._frames
 
@@ -118,8 +166,12 @@ class Packed:
 
     def unpack(self) -> Any:
         """Give what was packed; a new object for every call."""
+        if self.holds == _PACKED_BY_CORE:
+            return KeysAndValues(*unpack_pairs(bytes(self.frames[0])))
         data = unpack_frames(self.frames)
-        return data.items() if self.pairs else data
+        if self.holds == _AS_IT_IS:
+            return data
+        return data.items() if self.holds == _PAIRS else KeysAndValues(*data)
 
     def __len__(self) -> int:
         return self.records
@@ -129,18 +181,18 @@ class Packed:
 
     def form(self) -> PackedForm:
         """Give the data as it is sent; the bytes are not copied."""
-        return (self.records, self.pairs, self.number, *map(pickle.PickleBuffer, self.frames))
+        return (self.records, self.holds, self.number, *map(pickle.PickleBuffer, self.frames))
 
     @classmethod
     def of_form(cls, form: PackedForm) -> Packed:
         """Make the data of what was received."""
-        packed = cls(form[3:], form[0], pairs=form[1])
+        packed = cls(form[3:], form[0], holds=form[1])
         packed.number = form[2]
         return packed
 
 
 def _frames(data: Any) -> Sequence[Frame]:
-    if type(data) is dict and ATOMS.issuperset(map(type, data)) and ATOMS.issuperset(map(type, data.values())):
+    if type(data) is dict and _is_of_atoms(data):
         return (_unshared(data),)
     try:
         return pack_frames(data)
@@ -148,7 +200,11 @@ def _frames(data: Any) -> Sequence[Frame]:
         raise _refused(data, error) from error
 
 
-def _unshared(data: dict[Any, Any]) -> bytes:
+def _is_of_atoms(data: dict[Any, Any]) -> bool:
+    return ATOMS.issuperset(map(type, data)) and ATOMS.issuperset(map(type, data.values()))
+
+
+def _unshared(data: Any) -> bytes:
     # Atoms need no memo of what was written before: a dict of words and counts takes a third of the time to
     # write and half of it to read.
     file = io.BytesIO()

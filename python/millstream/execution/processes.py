@@ -82,7 +82,7 @@ class ProcessesBackend(Backend):
         self._numbers = DataNumbers()
         self._lock = threading.RLock()
         launcher = self._launcher = Launcher()
-        places = [WorkerPlace(index, launcher, start_timeout_s) for index in range(count)]
+        places = [WorkerPlace(index, count, launcher, start_timeout_s) for index in range(count)]
         self._links = [WorkerLink(place, self._shipments, self._numbers, self._fetch) for place in places]
         # It runs at the exit of the interpreter too, and must not hold the backend.
         self._finalizer = weakref.finalize(self, _end, places, launcher)

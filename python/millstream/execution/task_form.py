@@ -19,7 +19,8 @@ from millstream.model.ports.replayable_source import Split
 from millstream.rdd.operations import Collect, Count, End
 
 TaskForm: TypeAlias = tuple[Any, ...]
-"""Pipeline, partition, end, exchange; and the number under which the result is held, or None."""
+"""Pipeline, partition, end, exchange; and the number under which the result is held (of a map task the first of its
+pieces), or None."""
 
 _HELD, _SPLIT, _MERGE, _PIPELINES, _STEP = range(5)
 

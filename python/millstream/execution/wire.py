@@ -32,6 +32,9 @@ class WireClosedError(EOFError):
 class Wire:
     """One end of a connection.
 
+    Every wait is a poll: polars has SIGINT restart what it interrupts, and a poll is never restarted, so Ctrl-C
+    reaches a driver that waits for a worker.
+
     Args:
         connection: a connected stream socket in blocking mode; the wire owns it from here on.
 
@@ -46,8 +49,9 @@ class Wire:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._unread = b""
-        self._poll = select.poll()
-        self._poll.register(connection, select.POLLIN)
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(connection, select.POLLIN)
+        self._writable.register(connection, select.POLLOUT)
 
     def fileno(self) -> int:
         """Give the descriptor, for waiting on it."""
@@ -69,11 +73,18 @@ class Wire:
             room = -length % _ALIGNMENT_BYTES
         total = sum(map(len, runs))
         try:
-            sent = self._socket.sendmsg(runs[:_SCATTER_MAX])
+            sent = self._send_some(runs[:_SCATTER_MAX])
             if sent < total:
                 self._send_rest(runs, sent)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise WireClosedError("The other end closed the connection.") from error
+
+    def _send_some(self, runs: Sequence[Part]) -> int:
+        try:
+            return self._socket.sendmsg(runs, (), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            self._writable.poll()
+            return 0
 
     def _send_rest(self, runs: list[Part], sent: int) -> None:
         first = 0
@@ -85,7 +96,7 @@ class Wire:
                 return
             if sent:
                 runs[first] = memoryview(runs[first])[sent:]
-            sent = self._socket.sendmsg(runs[first : first + _SCATTER_MAX])
+            sent = self._send_some(runs[first : first + _SCATTER_MAX])
 
     def receive(self) -> list[memoryview]:
         """Wait for one message and give its parts, which share one stretch of memory.
@@ -118,13 +129,14 @@ class Wire:
 
     def has_message(self, timeout_ms: int = 0) -> bool:
         """Tell whether something can be received, perhaps the end of the connection; waits for it up to a limit."""
-        return bool(self._unread) or bool(self._poll.poll(timeout_ms))
+        return bool(self._unread) or bool(self._readable.poll(timeout_ms))
 
     def close(self) -> None:
         """Close this end. Safe to call twice."""
         self._socket.close()
 
     def _read(self) -> bytes:
+        self._readable.poll()
         try:
             read = self._socket.recv(_READ_BYTES)
         except ConnectionResetError as error:
@@ -138,6 +150,7 @@ class Wire:
         have = len(read)
         whole[:have] = read
         while have < end:
+            self._readable.poll()
             try:
                 count = self._socket.recv_into(whole[have:])
             except ConnectionResetError as error:

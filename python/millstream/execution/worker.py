@@ -12,14 +12,16 @@ import socket
 import sys
 import types
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from millstream._core import pack_split
 from millstream.encoding.rows import pack, unpack, unpack_frames
 from millstream.errors import InternalError, ShippingError
 from millstream.execution.executor import Executor
 from millstream.execution.messages import (
     BEFORE_TASKS,
     COMMIT,
+    HELD_PIECE_RECORDS_MIN,
     ROLL_BACK,
     Data,
     Done,
@@ -35,22 +37,22 @@ from millstream.execution.messages import (
     decode,
     encode,
 )
-from millstream.execution.packed import ATOMS, Packed
+from millstream.execution.packed import ATOMS, KeysAndValues, Packed, PackedForm
 from millstream.execution.progress import Progress
 from millstream.execution.readers import StepReader
 from millstream.execution.remote_error import pack_error
 from millstream.execution.snapshot_slices import SnapshotSlices, joined
+from millstream.execution.task import Task
 from millstream.execution.task_form import FormReader
 from millstream.execution.wire import Wire, WireClosedError
 from millstream.model.accumulator import drain_accumulators
 from millstream.model.batch import Batch, BatchInput
 from millstream.model.broadcast import drop_broadcast, install_broadcast
+from millstream.rdd.exchange import CombineByKey, Exchange
+from millstream.rdd.partitioner import KeyGroups
 from millstream.state.delta import Delta
 from millstream.state.rows import StateRows
 from millstream.state.snapshots import StateSnapshots
-
-if TYPE_CHECKING:
-    from millstream.execution.task import Task
 
 _PR_SET_PDEATHSIG = 1
 
@@ -74,6 +76,7 @@ class Worker:
         self._data: dict[int, Any] = {}
         self._batch: Batch | None = None
         self._slices: SnapshotSlices | None = None
+        self._place, self._workers = 0, 1
 
     def run(self) -> None:
         """Answer messages; returns when the driver wants no more."""
@@ -99,6 +102,7 @@ class Worker:
                     raise InternalError(f"The driver sent {type(message).__name__}, which workers do not know.")
 
     def _settle_in(self, hello: Hello) -> None:
+        self._place, self._workers = hello.place, hello.workers
         _take_path(hello.path)
         os.chdir(hello.directory)
         for name, value in hello.variables.items():
@@ -199,9 +203,16 @@ class Worker:
         return self._data[data.number]
 
     def _result(self, task: Task, number: int | None) -> Any:
+        exchange = task.exchange
+        if exchange is not None:
+            assert number is not None
+            if not _spreads_a_dict_by_key_group(exchange):
+                return self._pieces(self._executor.run(task, self._batch), number)
+            combined = self._executor.run(Task(task.pipeline, task.partition, task.end), self._batch)
+            return self._packed_at_once(combined, exchange, number) or self._pieces(
+                exchange.split(combined, task.partition), number
+            )
         result = self._executor.run(task, self._batch)
-        if task.exchange is not None:
-            return [Packed.of(piece).form() for piece in result]
         if task.end is not None:
             return result if type(result) in ATOMS else Packed.of_result(result).form()
         if number is not None:
@@ -210,6 +221,35 @@ class Worker:
             if isinstance(result, StateRows) and isinstance(reader, StepReader):
                 return View(len(result), reader.operator_id, reader.index, type(result))
         return Packed.of(result).form()
+
+    def _pieces(self, pieces: Sequence[Any], first_number: int) -> list[PackedForm]:
+        for partition in self._own(len(pieces)):
+            self._hold_piece(first_number + partition, pieces[partition])
+        return [Packed.of_piece(piece).form() for piece in pieces]
+
+    def _packed_at_once(self, combined: Any, exchange: Exchange, first_number: int) -> list[PackedForm] | None:
+        """Split and pack a dict of plain keys and values in one pass; None where it holds something else."""
+        if type(combined) is not dict:
+            return None
+        own = self._own(exchange.partitions)
+        try:
+            split = pack_split(combined, exchange.partitions, own)
+        except (TypeError, ValueError):  # A key that cannot be one: the exchange itself names the operator.
+            return None
+        if split is None:
+            return None
+        packed, kept = split
+        for partition, (keys, values) in zip(own, kept, strict=True):
+            self._hold_piece(first_number + partition, KeysAndValues(keys, values))
+        return [Packed.of_packed_pairs(data, records).form() for records, data in packed]
+
+    def _own(self, partitions: int) -> range:
+        """Give the partitions of a stage that run here."""
+        return range(self._place, partitions, self._workers)
+
+    def _hold_piece(self, number: int, piece: Any) -> None:
+        if len(piece) >= HELD_PIECE_RECORDS_MIN:
+            self._data[number] = piece
 
     def _note_delta(self, reader: StepReader, deltas: list[tuple[str, int, bytes]]) -> None:
         if not isinstance(reader.step, StateSnapshots):
@@ -253,6 +293,10 @@ class Worker:
             )
         for number, operator, partition, kind in message.views:
             self._data[number] = state.table(operator, partition).viewed(kind)
+
+
+def _spreads_a_dict_by_key_group(exchange: Exchange) -> bool:
+    return isinstance(exchange, CombineByKey) and type(exchange.partitioner) is KeyGroups
 
 
 def _packed_additions() -> bytes | None:

@@ -15,6 +15,7 @@ from millstream.execution.messages import (
     BEFORE_TASKS,
     COMMIT,
     DROP,
+    HELD_PIECE_RECORDS_MIN,
     ROLL_BACK,
     BatchForm,
     Data,
@@ -193,7 +194,7 @@ class WorkerLink(Names):
             raise
 
     def _order(self, tasks: Sequence[Task], batch: BatchForm | None) -> Order:
-        result_numbers = [self._numbers.new() if _is_kept(task) else None for task in tasks]
+        result_numbers = [self._numbers.new(results) if (results := _held_results(task)) else None for task in tasks]
         writer = FormWriter(self)
         forms = [writer.task(task, number) for task, number in zip(tasks, result_numbers, strict=True)]
         self._shipments.gather()
@@ -280,10 +281,10 @@ class WorkerLink(Names):
         return Answer(results, message.additions)
 
     def _result(self, task: Task, number: int | None, result: Any) -> Any:
-        if task.exchange is not None:
-            return [Packed.of_form(form) for form in result]
         if number is None:
             return Packed.of_form(result).unpack() if type(result) is tuple else result
+        if task.exchange is not None:
+            return self._pieces(number, result)
         if isinstance(result, View):
             packed = Packed(None, result.records, fetch=lambda: self._fetch(self, number))
             self._views[number] = result
@@ -293,11 +294,22 @@ class WorkerLink(Names):
         self._hold(number, packed.size_bytes)
         return packed
 
+    def _pieces(self, first_number: int, forms: Sequence[PackedForm]) -> list[Packed]:
+        pieces = [Packed.of_form(form) for form in forms]
+        for partition in range(self.place.index, len(pieces), self.place.count):
+            piece = pieces[partition]
+            if piece.records >= HELD_PIECE_RECORDS_MIN:
+                self._numbers.give(piece, first_number + partition)
+                self._hold(first_number + partition, piece.size_bytes)
+        return pieces
+
     def _failed(self, order: Order, message: Failed) -> Answer:
         self.place.wait_printed(message.printed_bytes)
         # Some of it may be there and some not: all of it is named anew the next time.
         self._ended_data.extend(order.sending)
-        self._ended_data.extend(number for number in order.result_numbers if number is not None)
+        for task, number in zip(order.tasks, order.result_numbers, strict=True):
+            if number is not None:
+                self._ended_data.extend(range(number, number + _held_results(task)))
         if message.task == BEFORE_TASKS:
             for shipment in order.shipments:
                 self._known.difference_update(shipment.numbers)
@@ -327,7 +339,7 @@ class WorkerLink(Names):
         packed = Packed.of_form(message.form)
         self._views.pop(number, None)
         self._hold(number, packed.size_bytes)
-        return packed.frames, packed.pairs
+        return packed.frames, packed.holds
 
     def begin(self, batch_ms: int) -> None:
         """Note that a batch begins, perhaps anew."""
@@ -374,5 +386,8 @@ def _wrapped(frames: Iterable[Frame]) -> list[pickle.PickleBuffer]:
     return [pickle.PickleBuffer(frame) for frame in frames]
 
 
-def _is_kept(task: Task) -> bool:
-    return task.end is None and task.exchange is None
+def _held_results(task: Task) -> int:
+    """Count what a worker may hold of the result: kept data, or the pieces of a shuffle."""
+    if task.exchange is not None:
+        return task.exchange.partitions
+    return 1 if task.end is None else 0

@@ -64,12 +64,14 @@ class WorkerPlace:
 
     Args:
         index: the place, from 0.
+        count: how many places there are.
         launcher: starts processes.
         start_timeout_s: how long a process may take until it is ready, seconds.
     """
 
-    def __init__(self, index: int, launcher: Launcher, start_timeout_s: float) -> None:
+    def __init__(self, index: int, count: int, launcher: Launcher, start_timeout_s: float) -> None:
         self.index = index
+        self.count = count
         self._launcher = launcher
         self._start_timeout_s = start_timeout_s
         self._process: WorkerProcess | None = None
@@ -121,6 +123,8 @@ class WorkerPlace:
 
     def _hello(self) -> Hello:
         return Hello(
+            self.index,
+            self.count,
             list(sys.path),
             os.getcwd(),
             {name: os.environ.get(name) for name in _VARIABLES},

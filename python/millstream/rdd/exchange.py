@@ -299,7 +299,7 @@ class Distinct(Exchange):
 
     def merge(self, sides: Sequence[Sequence[Piece]]) -> Rows:
         """Keep the first of equal records."""
-        return list(dict.fromkeys(chain.from_iterable(sides[0])))
+        return list(dict.fromkeys(chain.from_iterable(piece.keys() for piece in sides[0])))
 
 
 class RoundRobin(Exchange):
