@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pickle
 import threading
 from typing import Any
 
@@ -8,18 +7,18 @@ import pyarrow as pa
 import pytest
 
 from millstream.errors import ShippingError
+from millstream.execution.messages import Data, decode, encode
 from millstream.execution.packed import Fetched, Packed
-from millstream.execution.task_pickle import pickled
 from millstream.model.partition import Columns, lasting, rows_of
 from millstream.state.rows import StateRows
 from millstream.state.table import StateTable
 
 
-def through_pickle(packed: Packed) -> Packed:
+def sent(packed: Packed) -> Packed:
     """What the other process gets."""
-    data, *buffers = pickled(packed)
-    again: Packed = pickle.loads(data, buffers=buffers)
-    return again
+    message = decode(encode(Data(packed.form())))
+    assert isinstance(message, Data)
+    return Packed.of_form(message.form)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,7 @@ def through_pickle(packed: Packed) -> Packed:
     ],
 )
 def test_data_comes_back_as_it_was(data: Any) -> None:
-    packed = through_pickle(Packed.of(data))
+    packed = sent(Packed.of(data))
     assert packed.unpack() == data
     assert type(packed.unpack()) is type(data)
     assert len(packed) == len(data)
@@ -46,14 +45,14 @@ def test_data_comes_back_as_it_was(data: Any) -> None:
 
 
 def test_views_of_pairs() -> None:
-    packed = through_pickle(Packed.of({"a": 1, "b": [2]}.items()))
+    packed = sent(Packed.of({"a": 1, "b": [2]}.items()))
     assert list(packed.unpack()) == [("a", 1), ("b", [2])]
     assert len(packed) == 2
 
 
 def test_rows_of_an_unknown_kind() -> None:
-    assert through_pickle(Packed.of({1: 2}.keys())).unpack() == [1]
-    assert through_pickle(Packed.of({"a"})).unpack() == ["a"]
+    assert sent(Packed.of({1: 2}.keys())).unpack() == [1]
+    assert sent(Packed.of({"a"})).unpack() == ["a"]
 
 
 def test_views_of_state() -> None:
@@ -61,7 +60,7 @@ def test_views_of_state() -> None:
     table.begin(1_000)
     table.set("a", [1])
     assert isinstance(table.rows(), StateRows)
-    assert through_pickle(Packed.of(table.rows())).unpack() == [("a", [1])]
+    assert sent(Packed.of(table.rows())).unpack() == [("a", [1])]
 
 
 def test_dicts_of_atoms_keep_their_types() -> None:
@@ -75,11 +74,10 @@ def test_dicts_of_atoms_keep_their_types() -> None:
 def test_columns_are_not_copied_into_the_pickle() -> None:
     table = pa.table({"x": pa.array(range(100_000), pa.int64())})
     packed = Packed.of(Columns(table.slice(1_000, 50_000), scalar=False))
-    data, *buffers = pickled(packed)
+    data, *buffers = encode(Data(packed.form()))
     assert len(data) < 10_000
     assert 400_000 <= sum(map(len, buffers)) < 500_000
-    again = pickle.loads(data, buffers=buffers).unpack()
-    assert again.table == table.slice(1_000, 50_000)
+    assert sent(packed).unpack().table == table.slice(1_000, 50_000)
     assert len(packed) == 50_000
 
 
@@ -97,7 +95,8 @@ def test_what_is_elsewhere_is_fetched_once() -> None:
 
     def fetch() -> Fetched:
         fetched.append(1)
-        return Packed.of({"a": 1}).frames, True
+        packed = Packed.of({"a": 1}.items())
+        return packed.frames, packed.holds
 
     packed = Packed(None, 1, fetch=fetch)
     assert len(packed) == 1

@@ -386,6 +386,8 @@ class TestOutput:
 
 class TestInterrupts:
     def test_leave_the_backend_usable(self, backend: ProcessesBackend, scheduler: Scheduler) -> None:
+        import polars  # noqa: F401 - from here on SIGINT restarts most system calls that it interrupts
+
         def interrupting(x: int) -> None:
             os.kill(os.getppid(), signal.SIGINT)
             threading.Event().wait()
