@@ -130,18 +130,21 @@ class BatchReport:
             attempt = max(0, self._attempts - 1)
             self._bus.post(BatchAttemptFailed(self._time_ms, attempt, _text(error), step, output))
 
-    def complete(self, outputs: Mapping[str, Output], invalid: Mapping[str, int]) -> None:
+    def complete(self, outputs: Mapping[str, Output], read: Mapping[str, int], invalid: Mapping[str, int]) -> None:
         """The batch is done.
 
         Args:
             outputs: the output operations of the program, by name.
+            read: records of the inputs that only reading could count.
             invalid: how much of each input was no record as it came.
         """
         if BatchCompleted in self._bus.heard:
+            records, descriptions = self._inputs()
             self._bus.post(
                 BatchCompleted(
                     self._time_ms,
-                    *self._inputs(),
+                    {**records, **read} if read else records,
+                    descriptions,
                     self._submitted_ms,
                     self._started_ms,
                     self._clock.wall_ms(),

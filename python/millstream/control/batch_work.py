@@ -198,8 +198,17 @@ class BatchWork:
             self._graph.remembered.add(work.run)
         for source in self._sources():
             source.release(time_ms)
-        work.report.complete(self._outputs, self._invalid(work))
+        work.report.complete(self._outputs, self._read(work, time_ms), self._invalid(work))
         del self._works[time_ms]
+
+    def _read(self, work: _Work, time_ms: int) -> dict[str, int]:
+        """Count what only reading could count."""
+        counts: dict[str, int] = {}
+        for node in self._source_inputs:
+            planned = work.planned[node.name]
+            if planned.records is None and (count := node.reads.records(time_ms, planned.splits)) is not None:
+                counts[node.name] = count
+        return counts
 
     def _invalid(self, work: _Work) -> dict[str, int]:
         counts = {name: planned.invalid for name, planned in work.planned.items() if planned.invalid}

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 from millstream.graph.batch_run import BatchRun
+from millstream.graph.counted_reads import CountedReads
 from millstream.graph.node import Node
 from millstream.ingest.encoded_rows import EncodedRows
 from millstream.model.label import Label
@@ -88,6 +89,9 @@ class SourceInput(InputNode):
 
     Args:
         limit: most records (for files: files) a batch, or None.
+
+    Attributes:
+        reads: the source as executors have it.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class SourceInput(InputNode):
     ) -> None:
         super().__init__(name, interval_ms, label)
         self.source = source
+        self.reads = CountedReads(source)
         self.limit = limit
 
     @property
@@ -104,7 +109,7 @@ class SourceInput(InputNode):
 
     def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
         """Make one partition of each split."""
-        return SplitsRead(self.source, planned.splits)
+        return SplitsRead(self.reads, planned.splits)
 
 
 class QueueInput(InputNode):

@@ -23,13 +23,15 @@ def appear(directory: Path, name: str, content: bytes) -> Path:
     return hidden.rename(directory / name)
 
 
-class Invalid(ms.StreamingListener):
+class Counts(ms.StreamingListener):
     def __init__(self) -> None:
-        self.by_batch: dict[int, dict[str, int]] = {}
+        self.invalid: dict[int, dict[str, int]] = {}
+        self.records: dict[int, dict[str, int]] = {}
 
     def on_batch_completed(self, event: BatchCompleted) -> None:
         if event.invalid:
-            self.by_batch[event.batch_time_ms] = dict(event.invalid)
+            self.invalid[event.batch_time_ms] = dict(event.invalid)
+        self.records[event.batch_time_ms] = dict(event.records)
 
 
 def test_each_file_is_read_once_by_the_batch_in_which_it_appears(
@@ -144,8 +146,8 @@ def test_invalid_lines_of_files_are_replaced_or_skipped_and_counted(
     either: ms.StreamingContext, clock: ManualClock, tmp_path: Path, policy: Any, expected: list[str]
 ) -> None:
     seen: list[list[str]] = []
-    invalid = Invalid()
-    either.add_listener(invalid)
+    counts = Counts()
+    either.add_listener(counts)
     lines = either.text_file_stream(tmp_path, on_invalid=policy, name="inbox")
     lines.collect_to(seen)
     failing = [True]
@@ -158,7 +160,25 @@ def test_invalid_lines_of_files_are_replaced_or_skipped_and_counted(
     clock.advance(2.0)
     assert seen == [[], expected, []]
     either.stop()
-    assert invalid.by_batch == {2_000: {"inbox": 1}}
+    assert counts.invalid == {2_000: {"inbox": 1}}
+    assert counts.records == {1_000: {"inbox": 0}, 2_000: {"inbox": len(expected)}, 3_000: {"inbox": 0}}
+
+
+def test_records_that_only_reading_can_count_are_told(
+    either: ms.StreamingContext, clock: ManualClock, tmp_path: Path
+) -> None:
+    counts = Counts()
+    either.add_listener(counts)
+    lines = either.text_file_stream(tmp_path, name="inbox")
+    lines.foreach_rdd(lambda rdd, batch: [rdd.count(), rdd.collect()] if batch.time_ms < 3_000 else rdd.take(1))
+    either.start()
+    for second in range(1, 4):
+        appear(tmp_path, f"{second}a.txt", b"x\n" * second)
+        appear(tmp_path, f"{second}b.txt", b"y\n")
+        clock.advance(1.0)
+    either.stop()
+    # In the last batch one file was not read, so nobody knows.
+    assert counts.records == {1_000: {"inbox": 2}, 2_000: {"inbox": 3}, 3_000: {}}
 
 
 def test_an_invalid_line_of_a_file_can_fail_the_stream(
@@ -220,8 +240,8 @@ def test_a_malformed_record_of_a_file_stops_the_stream_or_is_left_out(
     content, position = MALFORMED[format]
     (tmp_path / "in").mkdir()
     seen: list[list[Any]] = []
-    invalid = Invalid()
-    either.add_listener(invalid)
+    counts = Counts()
+    either.add_listener(counts)
     either.file_stream(tmp_path / "in", format, on_malformed="skip", name="skipping", **OPTIONS[format]).collect_to(
         seen
     )
@@ -236,7 +256,7 @@ def test_a_malformed_record_of_a_file_stops_the_stream_or_is_left_out(
         either.await_termination(0)
     for words in (f"{path}, {position}", "(2000 ms) of the stream 'main'", 'on_malformed="skip"'):
         assert words in str(caught.value)
-    assert invalid.by_batch == {1_000: {"skipping": 1}}
+    assert counts.invalid == {1_000: {"skipping": 1}}
 
 
 def test_parquet_and_binary_records_come_from_files(

@@ -1,0 +1,63 @@
+"""Counting what tasks read from a source that does not know beforehand how many records its splits hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from millstream.model.accumulator import Accumulator
+from millstream.model.current import batch_here
+from millstream.model.partition import Partition
+from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
+
+_Counts: TypeAlias = tuple[int, dict[str, int]]
+"""Batch time, and the records of each split that was read in that batch."""
+
+
+class CountedReads(ReplayableSource[Any]):
+    """A source as executors have it: it reads, and tells the driver how many records there were.
+
+    A split that is read again, by another attempt or another output, counts once.
+
+    Args:
+        source: what is read.
+    """
+
+    def __init__(self, source: ReplayableSource[Any]) -> None:
+        self.name = source.name
+        self.source = source
+        self._counts: Accumulator[_Counts] = Accumulator((0, {}), _put_together)
+
+    def open(self, position: Any) -> None:
+        """Leave it to the driver, which has the source itself."""
+
+    def plan(self, batch_ms: int, after: Any, limit: int | None) -> Plan:
+        """Ask the source."""
+        return self.source.plan(batch_ms, after, limit)
+
+    def read(self, split: Split) -> Partition[Any]:
+        """Read a split and count its records."""
+        partition = self.source.read(split)
+        batch = batch_here()
+        if split.records is None and batch is not None:
+            self._counts.add((batch.time_ms, {_name(split): len(partition)}))
+        return partition
+
+    def records(self, time_ms: int, splits: Sequence[Split]) -> int | None:
+        """Give how many records the splits of a batch held; None unless all of them were read in that batch."""
+        counted_ms, counts = self._counts.value
+        here = counts if counted_ms == time_ms else {}
+        found = [here.get(_name(split)) if split.records is None else split.records for split in splits]
+        known = [count for count in found if count is not None]
+        return sum(known) if len(known) == len(found) else None
+
+
+def _name(split: Split) -> str:
+    return repr(split.data)
+
+
+def _put_together(one: _Counts, other: _Counts) -> _Counts:
+    """Keep the later batch: only that of the batch that ends is asked for."""
+    if one[0] != other[0]:
+        return max(one, other, key=lambda counts: counts[0])
+    return one[0], {**one[1], **other[1]}
