@@ -324,10 +324,26 @@ class StreamingContext(SourceMethods):
         return True
 
     async def wait(self) -> None:
-        """Wait until the stream has ended, without blocking the event loop; raises as `await_termination` does."""
+        """Wait until the stream has ended, without blocking the event loop; raises as `await_termination` does.
+
+        It may be cancelled, and the stream goes on.
+        """
         import asyncio
 
-        await asyncio.get_running_loop().run_in_executor(None, self.await_termination)
+        driver = self._driver
+        if driver is not None:
+            loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+            # Why not a thread that waits: it would outlive a wait that is cancelled, and keep the program from ending.
+            def tell() -> None:
+                loop.call_soon_threadsafe(ended.set)
+
+            driver.call_at_end(tell)
+            try:
+                await ended.wait()
+            finally:
+                driver.forget_call(tell)
+        self.await_termination(0)
 
     def run(self) -> None:
         """Start, wait and stop cleanly: on Ctrl-C or SIGTERM gracefully, on a second one at once.

@@ -102,6 +102,8 @@ class Driver:
         self._loop: Loop | None = None
         self._stop_by_ms = math.inf
         self._finished_batch = False
+        self._calls_at_end: list[Callable[[], None]] = []
+        self._end_lock = threading.Lock()
         self.ended = threading.Event()
         self.failure: BaseException | None = None
 
@@ -135,6 +137,20 @@ class Driver:
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until the stream has ended."""
         return self.ended.wait(timeout_s)
+
+    def call_at_end(self, call: Callable[[], None]) -> None:
+        """Have `call` called once when the stream has ended, in the loop; at once when it has."""
+        with self._end_lock:
+            if not self.ended.is_set():
+                self._calls_at_end.append(call)
+                return
+        call()
+
+    def forget_call(self, call: Callable[[], None]) -> None:
+        """Have nothing called at the end after all."""
+        with self._end_lock:
+            if call in self._calls_at_end:
+                self._calls_at_end.remove(call)
 
     def _step(self) -> float | None:
         try:
@@ -296,7 +312,11 @@ class Driver:
         self._bus.close(StreamingStopped(self._clock.wall_ms(), text, dict(left)), _LISTENERS_END_S)
         if self._tuning is not None:
             self._tuning.restore()
-        self.ended.set()
+        with self._end_lock:
+            self.ended.set()
+            calls, self._calls_at_end = self._calls_at_end, []
+        for call in calls:
+            call()
 
     def _at(self, due_ms: float, fact: Fact) -> None:
         heapq.heappush(self._timers, (due_ms, next(self._numbers), fact))

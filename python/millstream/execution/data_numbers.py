@@ -25,6 +25,7 @@ class DataNumbers:
     def __init__(self) -> None:
         self._next = 0
         self._given: dict[int, weakref.ref[Packed]] = {}
+        self._elsewhere: dict[int, weakref.ref[Packed]] = {}
         self._freed: deque[int] = deque()
 
     def new(self, count: int = 1) -> int:
@@ -38,16 +39,21 @@ class DataNumbers:
         packed.number = number
         freed = self._freed
         # Appending is all that may be done here: it can happen in any thread, at any line.
-        self._given[number] = weakref.ref(packed, lambda _: freed.append(number))
+        reference = self._given[number] = weakref.ref(packed, lambda _: freed.append(number))
+        if not packed.is_fetched:
+            self._elsewhere[number] = reference
 
     def freed(self) -> Iterator[int]:
         """Give the numbers that became free since the last call."""
         while self._freed:
             number = self._freed.popleft()
             del self._given[number]
+            self._elsewhere.pop(number, None)
             yield number
 
     def only_with_workers(self) -> list[Packed]:
         """List the data whose bytes are nowhere but with a worker."""
-        alive = [reference() for reference in list(self._given.values())]
+        if not self._elsewhere:
+            return []
+        alive = [reference() for reference in self._elsewhere.values()]
         return [packed for packed in alive if packed is not None and not packed.is_fetched]

@@ -67,8 +67,9 @@ class Printed:
     def _write(self, text: bytes) -> None:
         # Why looked up each time: notebooks and test runners replace the streams.
         target = getattr(sys, self.name)
-        # Why suppressed: a driver that closed its own output has said that it wants none.
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        # Why suppressed: a driver that closed its output wants none, a stream put in its place may raise anything,
+        # and the thread has to live on: it starts workers too.
+        with contextlib.suppress(Exception):
             target.write(text.decode("utf-8", "replace"))
             target.flush()
 

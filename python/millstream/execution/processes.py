@@ -14,9 +14,11 @@ from millstream.environment.clock import SystemClock
 from millstream.errors import BackendUnavailableError, ConfigurationError, LifecycleError
 from millstream.execution.backend import Backend
 from millstream.execution.data_numbers import DataNumbers
+from millstream.execution.executor import Executor
 from millstream.execution.launcher import Launcher
 from millstream.execution.messages import BatchForm
 from millstream.execution.packed import Fetched, Packed
+from millstream.execution.readers import HeldReader
 from millstream.execution.shipments import Shipments
 from millstream.execution.stage_run import StageRun
 from millstream.execution.task import Task
@@ -26,6 +28,7 @@ from millstream.execution.worker_place import WorkerPlace
 from millstream.model.accumulator import apply_accumulators
 from millstream.model.batch import Batch
 from millstream.model.partition import PartitionData
+from millstream.rdd.operations import Collect, Count
 
 START_TIMEOUT_S = 60.0
 """A worker is ready in about 0.2 s; a machine that swaps or compiles takes longer."""
@@ -81,11 +84,12 @@ class ProcessesBackend(Backend):
         self._shipments = Shipments()
         self._numbers = DataNumbers()
         self._lock = threading.RLock()
+        self._here = Executor()
         launcher = self._launcher = Launcher()
         places = [WorkerPlace(index, count, launcher, start_timeout_s) for index in range(count)]
         self._links = [WorkerLink(place, self._shipments, self._numbers, self._fetch) for place in places]
         # It runs at the exit of the interpreter too, and must not hold the backend.
-        self._finalizer = weakref.finalize(self, _end, places, launcher)
+        self._finalizer = weakref.finalize(self, _end, places, launcher, os.getpid())
 
     def run(self, tasks: Sequence[Task], batch: Batch | None) -> list[Any]:
         """Run the tasks on the workers."""
@@ -94,6 +98,8 @@ class ProcessesBackend(Backend):
             if not tasks:
                 return []
             self._begin_stage()
+            if all(map(_needs_no_worker, tasks)):
+                return [self._here.run(task, batch) for task in tasks]
             stage = StageRun(self._links, tasks, _form_of(batch), self._worker_restarts)
             answers = stage.run(order_first=bool(self._numbers.only_with_workers()))
             for answer in answers:
@@ -184,6 +190,17 @@ class ProcessesBackend(Backend):
             self._finalizer()
 
 
+def _needs_no_worker(task: Task) -> bool:
+    """Tell whether a task only counts or hands out data that is here: sending it away would take longer."""
+    reader = task.pipeline.reader
+    if type(reader) is not HeldReader or task.pipeline.operations:
+        return False
+    if type(task.end) is Count:
+        return True
+    is_here = type(reader.data) is not Packed or reader.data.is_fetched
+    return is_here and type(task.end) is Collect and task.exchange is None
+
+
 def _form_of(batch: Batch | None) -> BatchForm | None:
     if batch is None:
         return None
@@ -191,7 +208,9 @@ def _form_of(batch: Batch | None) -> BatchForm | None:
     return batch.time_ms, batch.attempt, inputs
 
 
-def _end(places: Sequence[WorkerPlace], launcher: Launcher) -> None:
+def _end(places: Sequence[WorkerPlace], launcher: Launcher, driver_pid: int) -> None:
+    if os.getpid() != driver_pid:
+        return  # A fork of the driver ends; the workers are not its own.
     clock = SystemClock()
     until_ms = clock.monotonic_ms() + END_TIMEOUT_S * 1000.0
     for place in places:

@@ -25,6 +25,7 @@ class Replicas:
 
     def __init__(self) -> None:
         self._tables: dict[TableId, StateReplica] = {}
+        self._batches_ms: dict[TableId, list[int]] = {}
         self._slices: list[bytes] = []
         self._in_progress: TableId | None = None
 
@@ -35,16 +36,28 @@ class Replicas:
             if replica is None:
                 replica = self._tables[operator, partition] = StateReplica()
             replica.append(batch_ms, delta)
+            batches_ms = self._batches_ms.setdefault((operator, partition), [])
+            batches_ms[:] = [*(ms for ms in batches_ms if ms < batch_ms), batch_ms]
+
+    def newest_ms(self, operator: str, partition: int) -> int | None:
+        """Give the newest batch that a table restored from here would show, milliseconds."""
+        batches_ms = self._batches_ms.get((operator, partition))
+        return batches_ms[-1] if batches_ms else None
 
     def commit(self, batch_ms: int) -> None:
         """Make a batch final."""
         for replica in self._tables.values():
             replica.commit(batch_ms)
+        for batches_ms in self._batches_ms.values():
+            while len(batches_ms) > 1 and batches_ms[1] <= batch_ms:
+                del batches_ms[0]
 
     def roll_back(self, batch_ms: int) -> None:
         """Drop a batch and those after it."""
         for replica in self._tables.values():
             replica.rollback(batch_ms)
+        for batches_ms in self._batches_ms.values():
+            batches_ms[:] = [ms for ms in batches_ms if ms < batch_ms]
 
     def snapshot_wanted(self) -> TableId | None:
         """Give a table whose deltas outgrew its snapshot, unless a snapshot is on its way already."""

@@ -101,7 +101,7 @@ class WorkerLink(Names):
         self._numbers = numbers
         self._fetch = fetch
         self._touched: set[int] = set()
-        self._views: dict[int, View] = {}
+        self._views: dict[int, tuple[View, int]] = {}
         self._note_empty()
 
     def _note_empty(self) -> None:
@@ -143,8 +143,9 @@ class WorkerLink(Names):
         views = []
         for packed in self._numbers.only_with_workers():
             assert packed.number is not None
-            view = self._views.get(packed.number)
-            if view is not None:
+            view, batch_ms = self._views.get(packed.number, (None, 0))
+            # What an earlier batch showed cannot be told from a table that a later one has changed.
+            if view is not None and self.replicas.newest_ms(view.operator, view.partition) == batch_ms:
                 views.append((packed.number, view.operator, view.partition, view.kind))
                 self._hold(packed.number, 0)
         return views
@@ -275,19 +276,20 @@ class WorkerLink(Names):
             self._hold(number, size_bytes)
         each = zip(order.tasks, order.result_numbers, message.results, strict=True)
         try:
-            results = [self._result(task, number, result) for task, number, result in each]
+            results = [self._result(order, task, number, result) for task, number, result in each]
         except Exception as error:  # Why caught: the others are still under way; the stage raises it at its end.
             return Answer([], message.additions, error)
         return Answer(results, message.additions)
 
-    def _result(self, task: Task, number: int | None, result: Any) -> Any:
+    def _result(self, order: Order, task: Task, number: int | None, result: Any) -> Any:
         if number is None:
             return Packed.of_form(result).unpack() if type(result) is tuple else result
         if task.exchange is not None:
             return self._pieces(number, result)
         if isinstance(result, View):
             packed = Packed(None, result.records, fetch=lambda: self._fetch(self, number))
-            self._views[number] = result
+            assert order.message.batch is not None
+            self._views[number] = result, order.message.batch[0]
         else:
             packed = Packed.of_form(result)
         self._numbers.give(packed, number)

@@ -23,7 +23,8 @@ from millstream.execution.processes import END_TIMEOUT_S, ProcessesBackend
 from millstream.execution.scheduler import Scheduler
 from millstream.execution.wire import Part, Wire
 from millstream.model.label import Label
-from millstream.rdd.lineage import Held, Lineage, Narrow
+from millstream.rdd.exchange import CountAll
+from millstream.rdd.lineage import Held, Lineage, Narrow, Shuffled
 from millstream.rdd.operations import Apply, Collect, Count, Map
 
 WORKERS = 2
@@ -83,7 +84,7 @@ class TestPlacing:
         thread.join()
         [backend] = made
         pids = backend.worker_pids()
-        assert collect(Scheduler(backend), Held([[1]])) == [[1]]
+        assert collect(Scheduler(backend), mapped(abs, [-1])) == [[1]]
         assert backend.worker_pids() == pids
         backend.close()
 
@@ -111,7 +112,7 @@ class TestFunctions:
             return mapped(lambda x: resource is None, [1])
 
         collect(scheduler, using(Resource()))
-        collect(scheduler, Held([[1]]))
+        collect(scheduler, mapped(abs, [-1]))
         assert gone.read_text() == "."
 
     def test_that_cannot_be_sent_name_the_variable(self, scheduler: Scheduler) -> None:
@@ -232,12 +233,12 @@ class TestData:
 
     def test_a_record_that_cannot_be_sent_is_named(self, scheduler: Scheduler) -> None:
         with pytest.raises(ShippingError, match="A record of type lock"):
-            collect(scheduler, Held([[1, threading.Lock()]]))
+            collect(scheduler, mapped(type, [1, threading.Lock()]))
         with pytest.raises(ShippingError, match="A record of type lock"):
             collect(scheduler, mapped(lambda x: threading.Lock(), [1]))
         with pytest.raises(ShippingError, match="lock"):
             scheduler.run(Held([[1]]), Apply(lambda rows: threading.Lock()))
-        assert collect(scheduler, Held([[1]])) == [[1]]
+        assert collect(scheduler, mapped(abs, [-1])) == [[1]]
 
 
 def mapped_over(lineage: Lineage, f: Callable[[Any], Any]) -> Lineage:
@@ -345,7 +346,7 @@ class TestDeaths:
         monkeypatch.setattr(sys, "executable", str(interpreter))
         backend = ProcessesBackend(1)
         with pytest.raises(BackendUnavailableError, match=why):
-            collect(Scheduler(backend), Held([[1]]))
+            collect(Scheduler(backend), mapped(abs, [-1]))
         backend.close()
 
     def test_a_worker_that_never_gets_ready(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,7 +356,7 @@ class TestDeaths:
         monkeypatch.setattr(sys, "executable", str(interpreter))
         backend = ProcessesBackend(1, start_timeout_s=0.05)
         with pytest.raises(BackendUnavailableError, match=r"not ready within 0\.05 s"):
-            collect(Scheduler(backend), Held([[1]]))
+            collect(Scheduler(backend), mapped(abs, [-1]))
         backend.close()
 
 
@@ -418,7 +419,7 @@ class TestClosing:
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
         with pytest.raises(LifecycleError):
-            collect(Scheduler(backend), Held([[1]]))
+            collect(Scheduler(backend), mapped(abs, [-1]))
 
     def test_before_the_workers_were_needed(self) -> None:
         ProcessesBackend(1).close()
@@ -474,3 +475,17 @@ class TestClosing:
         backend.close()
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+class TestWithoutWorkers:
+    def test_data_at_hand_is_counted_and_collected_here(
+        self, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sizes = sizes_sent(monkeypatch)
+        kept = Held([[1, 2, 3], range(4), [5]])
+        kept.keep()
+        for lineage in (Held([[1, 2, 3], range(4), [5]]), kept):
+            assert scheduler.run(lineage, Count()) == [3, 4, 1]
+            assert scheduler.run(lineage, Collect(2)) == [[1, 2], [0, 1], [5]]
+            assert scheduler.run(Shuffled([lineage], CountAll(Label("count"))), Collect()) == [[8]]
+        assert len(sizes) <= 2  # The total of the counts is put together by a worker.
