@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
@@ -336,7 +337,8 @@ class StreamingContext(SourceMethods):
 
             # Why not a thread that waits: it would outlive a wait that is cancelled, and keep the program from ending.
             def tell() -> None:
-                loop.call_soon_threadsafe(ended.set)
+                with suppress(RuntimeError):  # The event loop was closed, and nobody waits any more.
+                    loop.call_soon_threadsafe(ended.set)
 
             driver.call_at_end(tell)
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 import millstream as ms
-from millstream.errors import LifecycleError
+from millstream.errors import LifecycleError, UserCodeError
 from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
 from millstream.observe.events import StreamingStopped
 from millstream.testing import ManualClock
@@ -180,3 +181,38 @@ def test_a_context_that_was_given_lives_on_and_one_that_was_made_ends(context: m
             numbers = ssc.context.range
             with pytest.raises(LifecycleError, match="The context is closed"):
                 numbers(3)
+
+
+def test_waiting_in_an_event_loop_can_be_cancelled_and_the_stream_goes_on(context: ms.Context) -> None:
+    first = threading.Event()
+    threads: list[int] = []
+
+    async def wait_a_little(ssc: ms.StreamingContext) -> None:
+        before = threading.active_count()
+        waiting = [asyncio.create_task(ssc.wait()) for _ in range(3)]
+        await asyncio.sleep(0)
+        threads.append(threading.active_count() - before)
+        for each in waiting:
+            each.cancel()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [asyncio.CancelledError] * 3
+
+    with ms.StreamingContext(0.01, context=context) as ssc:
+        ssc.queue_stream([], default=[1]).foreach_rdd(lambda rdd: first.set())
+        ssc.start()
+        asyncio.run(wait_a_little(ssc))
+        first.clear()
+        assert first.wait(60)
+        assert ssc.state == "active"
+    assert threads == [0]
+
+
+def test_waiting_in_an_event_loop_raises_what_stopped_the_stream(context: ms.Context) -> None:
+    with ms.StreamingContext(0.01, context=context) as ssc:
+        ssc.queue_stream([[0]]).map(lambda x: 1 // x).collect_to([])
+        with pytest.raises(LifecycleError, match="not started"):
+            asyncio.run(ssc.wait())
+        ssc.start()
+        for _ in range(2):  # The second time it has ended before.
+            with pytest.raises(UserCodeError, match="ZeroDivisionError"):
+                asyncio.run(asyncio.wait_for(ssc.wait(), 60))
