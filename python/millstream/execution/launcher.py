@@ -138,7 +138,7 @@ class Launcher:
         """
         request: Future[WorkerProcess] = Future()
         if self._refusing:
-            request.set_exception(_closed())
+            request.set_exception(closed())
         else:
             self._requests.append(request)
             self._wake()
@@ -207,7 +207,7 @@ class Launcher:
 
     def _end(self) -> None:
         while self._requests:
-            self._requests.popleft().set_exception(_closed())
+            self._requests.popleft().set_exception(closed())
         for key in list(self._selector.get_map().values()):
             if key.data is not None:
                 key.data.stream.close()
@@ -262,7 +262,8 @@ class Launcher:
         }
 
 
-def _closed() -> BackendUnavailableError:
+def closed() -> BackendUnavailableError:
+    """The error for whoever needs workers that have been closed."""
     return BackendUnavailableError(
         "The workers have been closed.",
         detail="The context was closed, or the program is ending.",

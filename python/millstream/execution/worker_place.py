@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from millstream.errors import BackendUnavailableError
-from millstream.execution.launcher import Launcher, WorkerProcess
+from millstream.execution.launcher import Launcher, WorkerProcess, closed
 from millstream.execution.messages import End, Hello, Message, decode, encode
 from millstream.execution.wire import Wire, WireClosedError
 
@@ -91,8 +91,10 @@ class WorkerPlace:
     @property
     def wire(self) -> Wire:
         """The connection to the worker that is there."""
-        assert self._process is not None
-        return self._process.wire
+        process = self._process
+        if process is None:  # Another thread, or the end of the program, has ended the worker meanwhile.
+            raise closed()
+        return process.wire
 
     def settle(self) -> None:
         """Wait for the process on its way, and until it is ready for tasks.

@@ -22,10 +22,13 @@ from millstream.errors import (
 from millstream.execution.processes import END_TIMEOUT_S, ProcessesBackend
 from millstream.execution.scheduler import Scheduler
 from millstream.execution.wire import Part, Wire
+from millstream.model.batch import Batch
 from millstream.model.label import Label
 from millstream.rdd.exchange import CountAll
-from millstream.rdd.lineage import Held, Lineage, Narrow, Shuffled
+from millstream.rdd.lineage import Held, Lineage, Narrow, Shuffled, Stepped
 from millstream.rdd.operations import Apply, Collect, Count, Map
+from millstream.rdd.partitioner import KeyGroups
+from millstream.state.update_state_by_key import UpdateStateByKey
 
 WORKERS = 2
 
@@ -357,6 +360,28 @@ class TestDeaths:
         backend = ProcessesBackend(1, start_timeout_s=0.05)
         with pytest.raises(BackendUnavailableError, match=r"not ready within 0\.05 s"):
             collect(Scheduler(backend), mapped(abs, [-1]))
+        backend.close()
+
+
+class TestViewsOfState:
+    def test_of_an_earlier_batch_are_lost_rather_than_wrong(self) -> None:
+        def summed(values: list[int], old: int | None) -> int:
+            return (old or 0) + sum(values)
+
+        backend = ProcessesBackend(1)
+        step = UpdateStateByKey(summed, Label("update_state_by_key"))
+        views = []
+        for number in (1, 2):
+            backend.begin_state(number * 1_000)
+            lineage = Stepped([[Held([[("a", number)]])]], step, "state", KeyGroups(1))
+            views += Scheduler(backend, Batch(number * 1_000)).keep(lineage)
+        [pid] = backend.worker_pids()
+        os.kill(pid, signal.SIGKILL)
+        assert list(views[1]) == [("a", 3)]
+        with pytest.raises(BackendUnavailableError, match="Data was lost"):
+            list(views[0])
+        backend.commit_state(2_000)
+        assert list(views[1]) == [("a", 3)]
         backend.close()
 
 

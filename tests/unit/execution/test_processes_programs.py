@@ -147,3 +147,35 @@ def test_ctrl_c_ends_a_program_without_noise_of_its_workers(tmp_path: Path) -> N
     _, errors = program.communicate(timeout=WAIT_S)
     assert program.returncode == -signal.SIGINT
     assert errors.count("KeyboardInterrupt") == 1
+
+
+def test_a_fork_of_the_driver_leaves_the_workers_alone(tmp_path: Path) -> None:
+    ended = run(
+        tmp_path,
+        "import os, sys, millstream as ms\n"
+        "context = ms.Context('processes', workers=1)\n"
+        "pids = context.backend.worker_pids()\n"
+        "if os.fork() == 0: sys.exit(0)\n"
+        "os.wait()\n"
+        "assert context.parallelize([-1]).map(abs).collect() == [1]\n"
+        "assert context.backend.worker_pids() == pids\n",
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_program_ends_beside_a_thread_that_waits_for_tasks(tmp_path: Path) -> None:
+    fifo = tmp_path / "told"
+    os.mkfifo(fifo)
+    ended = run(
+        tmp_path,
+        "import threading, millstream as ms\n"
+        "context = ms.Context('processes', workers=2)\n"
+        "def endless(x):\n"
+        f"    open({str(fifo)!r}, 'w').close()\n"
+        "    threading.Event().wait()\n"
+        "def collect():\n"
+        "    context.parallelize([1], 1).map(endless).collect()\n"
+        "threading.Thread(target=collect, daemon=True).start()\n"
+        f"open({str(fifo)!r}).read()\n",
+    )
+    assert ended.returncode == 0
