@@ -58,5 +58,6 @@ def chosen(name: str | FileFormat[Any], on_malformed: OnMalformed, options: Mapp
 def _no_option(name: str, option: str, known: list[str]) -> ArgumentTypeError:
     return ArgumentTypeError(
         f"Streams of {name} files have no option {option!r}.",
+        detail=f"It was given the argument {option}=.",
         hint=f"The format's own options are {', '.join(known)}." if known else "This format takes no options here.",
     )
