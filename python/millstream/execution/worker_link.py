@@ -102,6 +102,10 @@ class WorkerLink(Names):
         self._fetch = fetch
         self._touched: set[int] = set()
         self._views: dict[int, tuple[View, int]] = {}
+        # Filled while one order is put together: objects and data that it names, data that it carries.
+        self._using: dict[int, None] = {}
+        self._reading: set[int] = set()
+        self._sending: dict[int, int] = {}
         self._note_empty()
 
     def _note_empty(self) -> None:
@@ -185,9 +189,7 @@ class WorkerLink(Names):
             ShippingError: a function or a record cannot be sent.
             LifecycleError: a function uses a broadcast that was destroyed.
         """
-        self._using: dict[int, None] = {}
-        self._reading: set[int] = set()
-        self._sending: dict[int, int] = {}
+        self._using, self._reading, self._sending = {}, set(), {}
         try:
             return self._order(tasks, batch)
         except BaseException:
