@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from operator import add, sub
@@ -292,6 +293,48 @@ def test_a_record_whose_repr_raises_does_not_hide_the_error(context: ms.Context)
 class Unspeakable:
     def __repr__(self) -> str:
         raise ValueError("no words")
+
+
+class DemandingError(Exception):
+    """Cannot be made again from what pickle keeps of it, as errors of many libraries."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.connection = threading.Lock()
+
+
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def demand(x: Any) -> Any:
+    raise DemandingError(503, "come back later")
+
+
+def say_nothing(x: Any) -> Any:
+    raise SpeechlessError
+
+
+@pytest.mark.parametrize(
+    ("f", "words"), [(demand, "raised DemandingError: 503: come back later"), (say_nothing, "raised SpeechlessError")]
+)
+def test_an_error_that_cannot_travel_or_speak_is_told_all_the_same(
+    context: ms.Context, f: Callable[[Any], Any], words: str
+) -> None:
+    with pytest.raises(UserCodeError) as caught:
+        run_batches(lambda ssc, s: s.map(f), [[1]], context=context)
+    assert words in helpful(caught.value)
+    assert (caught.value.operator, caught.value.record, caught.value.batch_time_ms) == ("map", "1", 1_000)
+
+
+def test_a_function_that_exits_ends_the_stream_with_its_words(clock: ManualClock) -> None:
+    with ms.StreamingContext(1.0, environment=ms.Environment(clock)) as ssc:
+        ssc.queue_stream([[1]]).foreach_rdd(lambda rdd: sys.exit("enough"))
+        ssc.start()
+        clock.advance(2.0)
+        with pytest.raises(SystemExit, match="enough"):
+            ssc.await_termination(0)
 
 
 KEYED: dict[str, Build] = {

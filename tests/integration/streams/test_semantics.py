@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import timedelta
 from functools import partial
 from operator import add, sub
 from typing import Any
@@ -80,6 +81,16 @@ def test_windows_start_partial_and_fall_on_the_grid(context: ms.Context) -> None
         lambda ssc, s: s.window(1.5, 1.0), [[1], [2], [3], [4], [5], [], [], []], context=context, batch_interval=0.5
     )
     assert result == [[], [1, 2], [], [2, 3, 4], [], [4, 5], [], []]
+
+
+def test_batch_times_fall_on_multiples_of_the_interval_since_the_epoch(context: ms.Context) -> None:
+    clock = ManualClock(43.05)
+    times: list[int] = []
+    with ms.StreamingContext(timedelta(seconds=2), context=context, environment=ms.Environment(clock)) as ssc:
+        ssc.queue_stream([]).foreach_rdd(lambda rdd, batch: times.append(batch.time_ms))
+        ssc.start()
+        clock.advance(5.0)
+        assert times == [44_000, 46_000, 48_000]
 
 
 def test_grouped_windows_keep_the_order_of_arrival_and_their_lists_to_themselves(
