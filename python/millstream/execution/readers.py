@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from millstream.errors import InternalError, MillstreamError, UserCodeError, shown
+from millstream.errors import InternalError
 from millstream.model.partition import Columns, PartitionData, rows_of
 
 if TYPE_CHECKING:
@@ -53,17 +53,7 @@ class SplitReader(Reader):
 
     def read(self, executor: Executor) -> PartitionData:
         """Read the split."""
-        try:
-            return self.source.read(self.split).data
-        except MillstreamError:
-            raise
-        except Exception as error:
-            raise UserCodeError(
-                f"The source {self.source.name} raised {type(error).__name__} in read: {error}",
-                operator="stream",
-                detail=f"It was reading the split {self.split.description or shown(self.split.data)}.",
-                hint="The traceback of the cause shows the line.",
-            ) from error
+        return self.source.read(self.split).data
 
 
 class MergeReader(Reader):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from millstream.errors import MillstreamError, UserCodeError, shown
 from millstream.model.accumulator import Accumulator
 from millstream.model.current import batch_here
+from millstream.model.label import Label
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
 
@@ -21,11 +23,13 @@ class CountedReads(ReplayableSource[Any]):
 
     Args:
         source: what is read.
+        label: where it came into the program, for errors.
     """
 
-    def __init__(self, source: ReplayableSource[Any]) -> None:
+    def __init__(self, source: ReplayableSource[Any], label: Label) -> None:
         self.name = source.name
         self.source = source
+        self.label = label
         self._counts: Accumulator[_Counts] = Accumulator((0, {}), _put_together)
 
     def open(self, position: Any) -> None:
@@ -37,7 +41,19 @@ class CountedReads(ReplayableSource[Any]):
 
     def read(self, split: Split) -> Partition[Any]:
         """Read a split and count its records."""
-        partition = self.source.read(split)
+        try:
+            partition = self.source.read(split)
+        except MillstreamError:
+            raise
+        except Exception as error:
+            raise UserCodeError(
+                f"The source {self.name} raised {type(error).__name__} in read: {error}",
+                operator=self.label.operator,
+                site=self.label.site,
+                detail=f"split {split.description or shown(split.data)}; "
+                f"{self.label.operator} was added at {self.label.site}.",
+                hint="The traceback of the cause shows the line.",
+            ) from error
         batch = batch_here()
         if split.records is None and batch is not None:
             self._counts.add((batch.time_ms, {_name(split): len(partition)}))

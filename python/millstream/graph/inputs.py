@@ -99,7 +99,7 @@ class SourceInput(InputNode):
     ) -> None:
         super().__init__(name, interval_ms, label)
         self.source = source
-        self.reads = CountedReads(source)
+        self.reads = CountedReads(source, label)
         self.limit = limit
 
     @property

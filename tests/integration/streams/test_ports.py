@@ -79,6 +79,7 @@ def test_a_source_that_raises_is_named_and_closed(either: ms.StreamingContext, c
     with pytest.raises(UserCodeError, match=f"The source log raised KeyError in {method}") as caught:
         either.await_termination(0)
     assert (caught.value.operator, caught.value.stream, caught.value.batch_time_ms) == ("stream", "main", 2_000)
+    assert "test_ports.py" in (caught.value.site or "")
     assert "Hint: " in str(caught.value)
     assert seen == [["1000/0", "1000/1"]]
     assert log.calls == ["open", "close"]
