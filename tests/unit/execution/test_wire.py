@@ -102,13 +102,17 @@ def test_the_end_in_the_midst_of_a_message(cut: int) -> None:
     feeder = started(feed)
     with pytest.raises(WireClosedError):
         receiver.receive()
-    while len(between.recv(1 << 20)):
-        if not thread.is_alive():
-            break
-    feeder.join()
+
+    def drain() -> None:
+        while between.recv(1 << 20):
+            pass
+
+    drainer = started(drain)
     thread.join()
-    for wire in (sender, receiver):
-        wire.close()
+    sender.close()
+    for helping in (feeder, drainer):
+        helping.join()
+    receiver.close()
     between.close()
 
 
