@@ -24,6 +24,7 @@ from millstream.control.facts import (
     PlanFailed,
     ProgramStarted,
     ReceiverRestartDue,
+    ReceiversStopped,
     RetryDue,
     StopRequested,
     StopTimedOut,
@@ -210,7 +211,7 @@ class Driver:
         intervals = max(0, math.ceil((self._clock.wall_ms() - self._next_due_ms) / self._program.interval_ms))
         last_ms = self._next_due_ms + intervals * self._program.interval_ms
         self._store_blocks(last_ms)
-        self._handle(self._receivers.ended_fact())
+        self._handle(ReceiversStopped())
         self._handle(BatchDue(last_ms))
 
     def _handle(self, fact: Fact) -> None:

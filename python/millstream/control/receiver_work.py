@@ -9,7 +9,6 @@ from millstream.control.facts import (
     BlockStored,
     Fact,
     ReceiverFailed,
-    ReceiversStopped,
     ReceiverStarted,
     ReceiverStopped,
 )
@@ -100,10 +99,6 @@ class ReceiverWork:
             else:
                 self._running.discard(name)
         self._check_ended()
-
-    def ended_fact(self) -> Fact:
-        """The fact that every feed has ended."""
-        return ReceiversStopped()
 
     def close(self) -> None:
         """Let go of every feed; one that raises is logged and does not keep the others open."""

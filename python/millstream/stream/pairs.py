@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from millstream.graph.shuffle import ShuffleNode
 from millstream.model.batch import Batch
+from millstream.model.label import Label
 from millstream.rdd.arguments import check_function
 from millstream.rdd.exchange import ByKey, Cogroup, CombineByKey, CountAll, CountValuesByKey, Exchange, GroupByKey
 from millstream.rdd.joins import inner_pairs, left_pairs, outer_pairs, right_pairs
@@ -278,10 +279,8 @@ def as_pairs(stream: StreamCore[Any]) -> PairMethods[Any]:
     return stream
 
 
-def at_inside(at: Any) -> Any:
+def at_inside(at: Label) -> Label:
     """Label an operation that an operator adds besides its own, so that a user's name stays unique."""
-    from millstream.model.label import Label
-
     return Label(at.operator, None, at.site)
 
 

@@ -13,7 +13,7 @@ from millstream.graph.window import InverseWindowNode, ReducedWindowNode, Window
 from millstream.model.durations import Duration, multiple_ms
 from millstream.model.label import Label
 from millstream.rdd.arguments import check_function
-from millstream.rdd.exchange import CombineByKey, CountAll, CountValuesByKey, GroupByKey
+from millstream.rdd.exchange import CombineByKey, CountAll, CountValuesByKey, GroupByKey, RoundRobin
 from millstream.rdd.operations import Filter, Map, MapPartitions, Values
 from millstream.state.inverse_window import InverseWindow
 from millstream.stream.core import StreamCore, T_co, labelled
@@ -104,7 +104,7 @@ class WindowMethods(StreamCore[T_co]):
         at = labelled("count_by_window", name=name)
         counts = as_pairs(self).shuffled(CountAll(at_inside(at)))
         parts = counts.add(WindowNode(counts.node, window_ms, slide_ms, at))
-        one = parts.add(ShuffleNode([parts.node], _one_partition(at), at_inside(at)))
+        one = parts.add(ShuffleNode([parts.node], RoundRobin(1, at), at_inside(at)))
         return one.narrow(MapPartitions(_sum, False, at_inside(at)))
 
     def count_by_value_and_window(
@@ -233,9 +233,3 @@ def _extended(values: list[Any], more: list[Any]) -> list[Any]:
 
 def _sum(counts: Any) -> list[int]:
     return [sum(counts)]
-
-
-def _one_partition(at: Label) -> Any:
-    from millstream.rdd.exchange import RoundRobin
-
-    return RoundRobin(1, at)
