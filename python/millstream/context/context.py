@@ -122,7 +122,7 @@ class Context:
             raise ConfigurationError("range needs a step that is not 0.", detail="step=0.", hint="Give 1 or -1.")
         numbers = builtins.range(start, stop, step) if stop is not None else builtins.range(0, start, step)
         count = self._partitions(partitions, "range")
-        return self._rdd(Held([numbers[first:last] for first, last in _cuts(len(numbers), count)]))
+        return self._rdd(held_rows(numbers, count))
 
     def text_file(
         self,

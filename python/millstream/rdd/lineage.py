@@ -183,7 +183,7 @@ class Stepped(Lineage):
         """Keep the partitions all the same: a second step would change the state twice."""
 
 
-def held_rows(rows: list[Any], partitions: int) -> Held:
+def held_rows(rows: Sequence[Any], partitions: int) -> Held:
     """Spread rows over partitions in runs of equal length.
 
     Example:
