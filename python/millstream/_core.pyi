@@ -15,9 +15,11 @@ from typing_extensions import CapsuleType
 __all__ = [
     "HASH_VERSION",
     "KEY_GROUPS",
+    "AppendFile",
     "Block",
     "InvalidLineError",
     "Lines",
+    "SegmentScan",
     "SocketLines",
     "SocketStats",
     "TokenBucket",
@@ -25,10 +27,13 @@ __all__ = [
     "count_words",
     "cut_lines",
     "debug_build",
+    "frame_group",
     "key_group",
     "pack_split",
     "read_lines",
     "rows_from_utf8",
+    "scan_segment",
+    "segment_header",
     "split_dict",
     "split_pairs",
     "split_values",
@@ -42,6 +47,8 @@ _V = TypeVar("_V")
 _T = TypeVar("_T")
 
 _OnInvalid: TypeAlias = Literal["replace", "skip", "fail"]
+
+_Bytes: TypeAlias = bytes | memoryview
 
 class _ArrowArray(Protocol):
     def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
@@ -542,3 +549,137 @@ class SocketLines:
         Returns:
             True once the thread has ended; False when it has not after the timeout (None: no limit).
         """
+
+@final
+class AppendFile:
+    """A new file with space set aside, written at its end only. All calls release the GIL.
+
+    After an error it takes nothing more: a second sync may report success for data that the system has dropped.
+
+    Args:
+        path: the file to make; must not exist. Its content is durable when this returns, its name is not.
+        size_bytes: space to set aside, filled with zeros; the file may grow beyond.
+
+    Raises:
+        OSError: from every call, with number and name.
+        RuntimeError: from a call after one that failed, or after `close`.
+
+    Attributes:
+        written: how many bytes were written.
+    """
+
+    def __new__(cls, path: str | PathLike[str], size_bytes: int) -> AppendFile: ...
+    @property
+    def written(self) -> int: ...
+    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Write pieces one behind another at the end; they must not change meanwhile."""
+
+    def append(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Write pieces and make them, and all before them, durable."""
+
+    def sync(self) -> None:
+        """Make all that was written durable."""
+
+    def close(self) -> None:
+        """Cut the file to what was written, unless it failed, and let go of it; does not sync."""
+
+def segment_header(segment: tuple[int, int], released: int, previous: Sequence[tuple[int, int, int, int]]) -> bytes:
+    """Give the header of a segment of a log.
+
+    Args:
+        segment: number of its first record, and its creation counter.
+        released: records with numbers below this were released.
+        previous: the earlier segments that count, oldest first: number of the first record, counter, certain length
+            in bytes, and the number below which the numbers of its records are.
+    """
+
+def frame_group(
+    segment: tuple[int, int],
+    offset: int,
+    durable: int,
+    released: int,
+    next: int,
+    runs: Sequence[tuple[int, Sequence[tuple[int, _Bytes]]]],
+) -> tuple[list[_Bytes], int]:
+    """Frame records into one group of a segment.
+
+    The GIL is released for more than 256 KiB.
+
+    Args:
+        segment: number of its first record, and its creation counter.
+        offset: where the group will stand, bytes from the beginning of the file.
+        durable: how much of the segment is durable, bytes.
+        released: records with numbers below this were released.
+        next: the number of the next record, for a group without any.
+        runs: records that follow each other: the number of the first, and kind (0 to 255) and bytes of each.
+
+    Returns:
+        The pieces to be written, in which long payloads are the objects that were given, and their size in bytes.
+
+    Raises:
+        ValueError: a record has 4 GiB or more.
+
+    Example:
+        >>> pieces, size = frame_group((0, 1), 52, 52, 0, 0, [(0, [(7, b"hello"), (7, b"world")])])
+        >>> len(pieces), size
+        (1, 86)
+    """
+
+def scan_segment(data: _Bytes, segment: tuple[int, int]) -> SegmentScan:
+    """Read a segment up to its first damage, and look behind that for claims that it had been durable.
+
+    The GIL is released for more than 256 KiB.
+
+    Args:
+        data: the content of the file.
+        segment: number of its first record, and its creation counter.
+
+    Example:
+        >>> header = segment_header((0, 1), 0, [])
+        >>> pieces, _ = frame_group((0, 1), len(header), len(header), 0, 0, [(0, [(7, b"hello")])])
+        >>> data = header + b"".join(pieces)
+        >>> [(number, kind, data[start:end]) for number, kind, start, end in scan_segment(data, (0, 1)).records()]
+        [(0, 7, b'hello')]
+    """
+
+@final
+class SegmentScan:
+    """What is in a segment. Offsets and sizes are bytes from the beginning of the file.
+
+    Attributes:
+        whole_header: whether the header is valid.
+        previous: the earlier segments that the header names, as in `segment_header`.
+        released: records with numbers below this were released.
+        groups: how many groups are whole.
+        end: offset behind the last whole group, or behind the header, or 0.
+        next: the number that follows the last record.
+        durable: the greatest durable length that any valid header of a group claims, also behind a damage.
+        durable_next: the numbers of the records in front of `durable` are below this; 0 where there are none.
+        problem: the first thing that is wrong, its offset and what it is; zeros up to the end are not wrong.
+        newer_format: whether that is the version of the format.
+    """
+
+    @property
+    def whole_header(self) -> bool: ...
+    @property
+    def previous(self) -> list[tuple[int, int, int, int]]: ...
+    @property
+    def released(self) -> int: ...
+    @property
+    def groups(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def next(self) -> int: ...
+    @property
+    def durable(self) -> int: ...
+    @property
+    def durable_next(self) -> int: ...
+    @property
+    def problem(self) -> tuple[int, str] | None: ...
+    @property
+    def newer_format(self) -> bool: ...
+    def records(self, from_number: int = 0, from_offset: int = 0) -> list[tuple[int, int, int, int]]:
+        """List number, kind, and start and end of the bytes of the records of whole groups, in order."""
+
+    def __len__(self) -> int: ...

@@ -1,5 +1,6 @@
 //! The hot loops of millstream: bytes and Arrow in and out, no Python.
 
+pub mod append_file;
 pub mod backoff;
 pub mod block;
 pub mod bucket;
@@ -11,6 +12,7 @@ pub mod lines;
 pub mod pairs;
 pub mod read;
 mod receiver;
+pub mod segment;
 pub mod socket;
 pub mod word_counts;
 pub mod words;

@@ -1,8 +1,10 @@
 //! `millstream._core`: thin Python bindings of `millstream-core`, one file per file of the core.
 
+mod append_file;
 mod arrow;
 mod block;
 mod bucket;
+mod bytes;
 mod error;
 mod hash;
 mod key;
@@ -11,6 +13,7 @@ mod moment;
 mod pairs;
 mod rows;
 mod rule;
+mod segment;
 mod socket;
 mod words;
 
@@ -34,12 +37,14 @@ mod _core {
             "InvalidLineError",
             crate::error::invalid_line_error(module.py()),
         )?;
+        crate::append_file::register(module)?;
         crate::block::register(module)?;
         crate::bucket::register(module)?;
         crate::hash::register(module)?;
         crate::lines::register(module)?;
         crate::pairs::register(module)?;
         crate::rows::register(module)?;
+        crate::segment::register(module)?;
         crate::socket::register(module)?;
         crate::words::register(module)?;
         crate::warn_of_debug_build(module.py())

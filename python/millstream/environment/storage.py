@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from millstream.environment.lock import Lock
+
 
 class AppendFile(ABC):
     """A new file that is written at its end only. One thread uses it at a time.
@@ -28,6 +30,15 @@ class AppendFile(ABC):
         Raises:
             StorageUnavailableError: it may be durable or not.
         """
+
+    def append(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Write pieces at the end and make them, and all before them, durable.
+
+        Raises:
+            StorageUnavailableError: they may be durable or not.
+        """
+        self.write(pieces)
+        self.sync()
 
     @abstractmethod
     def close(self) -> None:
@@ -71,7 +82,11 @@ class Storage(ABC):
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Remove a file; one that is gone already is fine."""
+        """Remove a file; one that is gone already is fine. A crash soon after may bring it back, whole.
+
+        Raises:
+            StorageUnavailableError: it cannot be removed.
+        """
 
     @abstractmethod
     def size_bytes(self, name: str) -> int:
@@ -88,3 +103,15 @@ class Storage(ABC):
             StorageUnavailableError: it cannot be made.
         """
         raise NotImplementedError(f"{type(self).__name__} has whole files only.")
+
+    def lock(self, holder: str) -> Lock:
+        """Take the storage for this process alone; all who write to it hold this lock.
+
+        Args:
+            holder: the name of the program, for those who are refused.
+
+        Raises:
+            FencedError: somebody else holds it; says who.
+            StorageUnavailableError: it cannot be taken now.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be locked.")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from millstream.environment.local_directory import LocalDirectory
 from millstream.errors import DataError
-from millstream.sinks.local_directory import LocalDirectory
 
 META = "_millstream"
 """The directory of manifests; programs that read a directory of data files skip names that begin so."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, ClassVar, Self, TypeVar
 
+from millstream.environment.local_directory import LocalDirectory
 from millstream.errors import (
     ArgumentTypeError,
     ConfigurationError,
@@ -21,7 +22,6 @@ from millstream.errors import (
 from millstream.model.batch import Batch
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import Receipt, Sink, SinkLineage
-from millstream.sinks.local_directory import LocalDirectory
 from millstream.sinks.manifest import (
     MANIFEST_VERSION,
     DataFile,

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from millstream.environment.local_directory import LocalDirectory
 from millstream.errors import ConfigurationError, DataError
 from millstream.sinks.csv_files import read_csv
 from millstream.sinks.json_files import read_json
-from millstream.sinks.local_directory import LocalDirectory
 from millstream.sinks.manifest import META, DataFile, Manifest, ManifestLog
 from millstream.sinks.parquet_files import read_parquet
 from millstream.sinks.pickle_files import read_pickle

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from millstream.environment.local_directory import LocalDirectory
 from millstream.errors import (
     ConfigurationError,
     DataError,
@@ -18,7 +19,6 @@ from millstream.errors import (
 from millstream.model.batch import Batch
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import SinkLineage
-from millstream.sinks.local_directory import LocalDirectory
 from millstream.sinks.manifest_files import ManifestFiles
 from millstream.sinks.read_committed import committed_batches, read_committed
 from millstream.sinks.text_files import TextFiles

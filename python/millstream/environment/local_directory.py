@@ -1,4 +1,4 @@
-"""A directory on a local disk, as file sinks use it: what was written is there after a crash."""
+"""A directory on a local disk: what was written is there after a crash."""
 
 from __future__ import annotations
 

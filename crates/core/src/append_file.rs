@@ -1,0 +1,220 @@
+//! A new file with space set aside, written at its end only.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, IoSlice, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// How many pieces go to the system in one call; Linux and macOS take 1,024.
+const PIECES_MAX: usize = 1024;
+
+/// A file that is written at its end only. After an error it takes nothing more: a second sync may report success
+/// for data that the system has dropped.
+#[derive(Debug)]
+pub struct AppendFile {
+    path: PathBuf,
+    file: Option<File>,
+    written: u64,
+    failed: bool,
+}
+
+impl AppendFile {
+    /// Make a new file with so many bytes set aside, and make that durable; its name in the directory is not yet.
+    pub fn create(path: &Path, size_bytes: u64) -> Result<Self> {
+        let make = || -> io::Result<File> {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+            reserve(&mut file, size_bytes)?;
+            file.sync_all()?;
+            Ok(file)
+        };
+        match make() {
+            Ok(file) => Ok(Self {
+                path: path.to_owned(),
+                file: Some(file),
+                written: 0,
+                failed: false,
+            }),
+            Err(source) => Err(Error::File {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many bytes were written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Write pieces one behind another at the end.
+    pub fn write(&mut self, pieces: &mut [IoSlice<'_>]) -> Result<()> {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        self.perform(|file| write_all(file, pieces))?;
+        self.written += length as u64;
+        Ok(())
+    }
+
+    /// Make all that was written durable: `fdatasync`, on macOS `F_FULLFSYNC`.
+    pub fn sync(&mut self) -> Result<()> {
+        self.perform(|file| file.sync_data())
+    }
+
+    /// Cut the file to what was written and let go of it; does not sync. A second call does nothing.
+    pub fn close(&mut self) -> Result<()> {
+        let Some(file) = self.file.take() else {
+            return Ok(());
+        };
+        // Why not cut after a failure: what the file holds is unknown, and its readers do not need the cut.
+        let cut = if self.failed {
+            Ok(())
+        } else {
+            file.set_len(self.written)
+        };
+        cut.map_err(|source| self.error(source))
+    }
+
+    fn perform(&mut self, act: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+        let Some(file) = self.file.as_mut().filter(|_| !self.failed) else {
+            let state = if self.failed { "failed" } else { "was closed" };
+            return Err(Error::Lifecycle(format!(
+                "{} {state} and takes nothing more",
+                self.path.display()
+            )));
+        };
+        act(file).map_err(|source| {
+            self.failed = true;
+            self.error(source)
+        })
+    }
+
+    fn error(&self, source: io::Error) -> Error {
+        Error::File {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+fn write_all(file: &mut File, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+    IoSlice::advance_slices(&mut pieces, 0);
+    while !pieces.is_empty() {
+        let some = pieces.len().min(PIECES_MAX);
+        match file.write_vectored(&pieces[..some]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut pieces, count),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Set space aside, so that neither the file's size nor its extents change when it is appended to.
+fn reserve(file: &mut File, size_bytes: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+
+        if size_bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: the descriptor is open for writing as long as `file` lives; no memory is passed.
+        let done = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size_bytes as libc::off_t) };
+        if done == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        // Why these: file systems without the call, such as overlays and some network ones.
+        if !matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) {
+            return Err(error);
+        }
+    }
+    write_zeros(file, size_bytes)
+}
+
+fn write_zeros(file: &mut File, size_bytes: u64) -> io::Result<()> {
+    let zeros = vec![0; (1 << 20).min(size_bytes as usize)];
+    let mut left = size_bytes;
+    while left > 0 {
+        let some = left.min(zeros.len() as u64);
+        file.write_all(&zeros[..some as usize])?;
+        left -= some;
+    }
+    file.rewind()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> PathBuf {
+        let directory =
+            std::env::temp_dir().join(format!("millstream-append-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        directory.join(name)
+    }
+
+    #[test]
+    fn pieces_follow_each_other_and_the_rest_is_zero_until_closed() {
+        let path = path("pieces");
+        let mut file = AppendFile::create(&path, 64).unwrap();
+        file.write(&mut [
+            IoSlice::new(b"one"),
+            IoSlice::new(b""),
+            IoSlice::new(b"two"),
+        ])
+        .unwrap();
+        file.write(&mut [IoSlice::new(b"!")]).unwrap();
+        file.sync().unwrap();
+        let mut content = b"onetwo!".to_vec();
+        content.resize(64, 0);
+        assert_eq!(std::fs::read(&path).unwrap(), content);
+        file.close().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"onetwo!");
+        assert!(file.write(&mut [IoSlice::new(b"x")]).is_err());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn more_pieces_than_one_call_takes_are_written() {
+        let path = path("many");
+        let mut file = AppendFile::create(&path, 0).unwrap();
+        let mut pieces: Vec<_> = (0..3000).map(|_| IoSlice::new(b"ab")).collect();
+        file.write(&mut pieces).unwrap();
+        file.close().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"ab".repeat(3000));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_exists_is_not_taken() {
+        let path = path("taken");
+        std::fs::write(&path, b"mine").unwrap();
+        assert!(matches!(
+            AppendFile::create(&path, 10),
+            Err(Error::File { .. })
+        ));
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn zeros_set_space_aside_too() {
+        let path = path("zeros");
+        let mut file = File::create(&path).unwrap();
+        write_zeros(&mut file, (1 << 20) + 5).unwrap();
+        file.write_all(b"x").unwrap();
+        let content = std::fs::read(&path).unwrap();
+        assert_eq!(
+            (content.len(), content[0], content[1]),
+            ((1 << 20) + 5, b'x', 0)
+        );
+        std::fs::remove_file(path).unwrap();
+    }
+}

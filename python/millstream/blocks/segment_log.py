@@ -1,0 +1,284 @@
+"""A log in segments on storage whose files can be appended to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from millstream.blocks.found_log import find_log
+from millstream.blocks.log import Bytes, Log, LogRecord
+from millstream.blocks.open_segment import OpenSegment
+from millstream.blocks.segment import ClosedSegment, SegmentId, TornTail, records
+from millstream.environment.logger import logger
+from millstream.environment.storage import Storage
+from millstream.errors import LifecycleError, MillstreamError, StorageUnavailableError
+
+SEGMENT_BYTES = 16 << 20
+"""Size of a segment where nothing else is said: some ten seconds to minutes of a journal, read in milliseconds."""
+
+WAITING_BYTES_MAX = 8 << 20
+"""How much `write` leaves in memory; the call that goes beyond waits like `append`."""
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Records that one call gave, waiting for the next group."""
+
+    first: int
+    records: list[tuple[int, Bytes]]
+    payload_bytes: int
+    awaited: bool
+    done: bool = False
+    error: BaseException | None = None
+
+
+class SegmentLog(Log):
+    """A log in files of bounded size, with group commit.
+
+    All records that wait at the same time become one group: written, synced and acknowledged together, there after
+    a crash together or not at all. So are the records of one call.
+
+    An error of storage is final for the segment. The call that met it raises, and its records are the caller's to
+    append again; their numbers are left out. What `write` had left stays here and goes, with its numbers, into the
+    next segment, which begins with the next call and names the certain end of the one before.
+
+    One process writes a log: it holds the lock of the storage.
+
+    Args:
+        storage: where the files are; must have `append_file`.
+        folder: the folder of this log alone.
+        segment_bytes: when a segment is full; a group that is larger gets a segment of its size.
+        read_only: change nothing, as for a look at the checkpoint of a program that runs.
+
+    Attributes:
+        torn: what a crash had left in pieces and was cut, or None.
+
+    Raises:
+        CorruptSegmentError: the log is damaged.
+        IncompatibleCheckpointError: a newer release has written it.
+        StorageUnavailableError: it cannot be read; or the last records cannot be written, so that they are certain.
+
+    Example:
+        >>> import tempfile
+        >>> from millstream.environment.local_storage import LocalStorage
+        >>> log = SegmentLog(LocalStorage(tempfile.mkdtemp()), "journal")
+        >>> log.append([(1, b"planned"), (2, b"done")]), log.write([(1, b"planned")])
+        (0, 2)
+        >>> [(record.number, record.kind, record.data) for record in log.read(1)]
+        [(1, 2, b'done'), (2, 1, b'planned')]
+        >>> log.close()
+    """
+
+    def __init__(
+        self, storage: Storage, folder: str, *, segment_bytes: int = SEGMENT_BYTES, read_only: bool = False
+    ) -> None:
+        self._storage, self._folder = storage, folder
+        self._segment_bytes = segment_bytes
+        self._read_only = read_only
+        found = find_log(storage, folder)
+        self.torn: TornTail | None = found.torn
+        self._closed_segments = found.closed
+        self._sizes = found.sizes
+        self._garbage = found.garbage
+        self._next_number = found.next_number
+        self._next_counter = found.next_counter
+        self._released = found.released
+        self._segment: OpenSegment | None = None
+        self._is_closed = False
+        # Who holds `_io` writes for all who wait; `_lock` guards the queue and the numbers, and is never held long.
+        self._io = threading.Lock()
+        self._lock = threading.Lock()
+        self._waiting = _runs(found.tail)
+        self._waiting_bytes = 0
+        if self._waiting and not read_only:
+            self._flush()
+
+    @property
+    def next_number(self) -> int:
+        return self._next_number
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(self._sizes.copy().values())
+
+    def append(self, records: Sequence[tuple[int, Bytes]]) -> int:
+        run = self._enqueue(list(records), awaited=True)
+        self._await(run)
+        return run.first
+
+    def write(self, records: Sequence[tuple[int, Bytes]]) -> int:
+        kept = [(kind, data if isinstance(data, bytes) or data.readonly else bytes(data)) for kind, data in records]
+        run = self._enqueue(kept, awaited=False)
+        if run.awaited:
+            self._await(run)
+        return run.first
+
+    def read(self, first: int = 0) -> Iterator[LogRecord]:
+        # Why both: between two groups what is in the files and what waits are all records, each once.
+        with self._io, self._lock:
+            segments = [closed for closed in self._closed_segments if closed.next > first]
+            if self._segment is not None and not self._segment.failed:
+                segments.append(self._segment.closed())
+            waiting = list(self._waiting)
+        return self._read(first, segments, waiting)
+
+    def release(self, before: int) -> None:
+        self._check_usable()
+        with self._lock:
+            self._released = max(self._released, min(before, self._next_number))
+            free = any(closed.next <= self._released for closed in self._closed_segments)
+        if not free:
+            return
+        # Why durable first: then a file that is missing is known to be released, and any other to be lost.
+        self._await(self._enqueue([], awaited=True))
+        with self._io:
+            segments = self._closed_segments
+            self._closed_segments = [closed for closed in segments if closed.next > self._released]
+            self._garbage += [closed.id for closed in segments if closed.next <= self._released]
+            self._remove_garbage()
+
+    def close(self) -> None:
+        if self._is_closed:
+            return
+        try:
+            if self._waiting and not self._read_only:
+                with self._io:
+                    self._flush()
+        except StorageUnavailableError as error:
+            logger.warning("Records that were not yet durable are lost with the log %s: %s", self._folder, error)
+        finally:
+            self._is_closed = True
+            if self._segment is not None:
+                self._close_file(self._segment)
+
+    def _enqueue(self, records: list[tuple[int, Bytes]], *, awaited: bool) -> _Run:
+        payload_bytes = sum([len(data) if isinstance(data, bytes) else data.nbytes for _, data in records])
+        with self._lock:
+            self._check_usable()
+            run = _Run(self._next_number, records, payload_bytes, awaited)
+            self._next_number += len(records)
+            self._waiting.append(run)
+            if not awaited:
+                self._waiting_bytes += payload_bytes
+                run.awaited = self._waiting_bytes > WAITING_BYTES_MAX
+        return run
+
+    def _await(self, run: _Run) -> None:
+        with self._io:
+            if not run.done:
+                self._flush()
+        error = run.error
+        if error is None:
+            return
+        if isinstance(error, StorageUnavailableError):
+            # Why anew: each of several threads gets a traceback of its own.
+            raise StorageUnavailableError(error.message, detail=error.detail, hint=error.hint) from error
+        raise error
+
+    def _flush(self) -> None:
+        """Make all that waits durable, or note the error where it is awaited; called with `_io` held."""
+        with self._lock:
+            runs, self._waiting = self._waiting, []
+            self._waiting_bytes = 0
+        try:
+            self._put(runs)
+        except BaseException as error:
+            self._give_up_segment()
+            for run in runs:
+                run.error, run.done = error, run.awaited
+            kept = [run for run in runs if not run.awaited]
+            with self._lock:
+                self._waiting[:0] = kept
+                self._waiting_bytes += sum(run.payload_bytes for run in kept)
+            if not isinstance(error, MillstreamError) or not any(run.awaited for run in runs):
+                raise
+            return
+        for run in runs:
+            run.done = True
+
+    def _put(self, runs: list[_Run]) -> None:
+        """Write one group to the open segment, or to a new one where there is none or no room."""
+        groups = [(run.first, run.records) for run in runs if run.records]
+        count = sum(len(run.records) for run in runs)
+        payload_bytes = sum(run.payload_bytes for run in runs)
+        segment = self._segment
+        if segment is None or not segment.has_room(count, payload_bytes):
+            self._give_up_segment()
+            segment = self._begin_segment(count, payload_bytes)
+            segment.begin(groups, self._released, self._closed_segments)
+            self._remove_garbage()
+        else:
+            segment.append(groups, self._released, runs[0].first)
+        self._sizes[segment.id] = segment.size_bytes
+
+    def _begin_segment(self, count: int, payload_bytes: int) -> OpenSegment:
+        closed = self._closed_segments
+        id = SegmentId(closed[-1].next if closed else self._released, self._next_counter)
+        self._next_counter += 1
+        # Why noted first: whatever fails from here on leaves at most a file that does not count.
+        self._garbage.append(id)
+        file = f"{self._folder}/{id.name}"
+        size_bytes = max(self._segment_bytes, OpenSegment.needed_bytes(len(closed), count, payload_bytes))
+        self._segment = OpenSegment(id, self._storage.append_file(file, size_bytes=size_bytes), size_bytes)
+        return self._segment
+
+    def _give_up_segment(self) -> None:
+        """Close the open segment at its certain end."""
+        segment, self._segment = self._segment, None
+        if segment is None:
+            return
+        if segment.durable:
+            self._closed_segments.append(segment.closed())
+        self._close_file(segment)
+
+    def _close_file(self, segment: OpenSegment) -> None:
+        try:
+            segment.close()
+        except StorageUnavailableError as error:
+            # Nothing is lost: readers stop at the certain end, wherever the file ends.
+            logger.warning("A segment of the log %s could not be cut to its length: %s", self._folder, error)
+
+    def _remove_garbage(self) -> None:
+        kept = {closed.id for closed in self._closed_segments}
+        if self._segment is not None:
+            kept.add(self._segment.id)
+        left = []
+        for id in self._garbage:
+            if id in kept:
+                continue
+            try:
+                self._storage.remove(f"{self._folder}/{id.name}")
+                self._sizes.pop(id, None)
+            except StorageUnavailableError as error:
+                left.append(id)
+                logger.warning("A file that is not needed any more stays for now: %s", error)
+        self._garbage = left
+
+    def _read(self, first: int, segments: list[ClosedSegment], waiting: list[_Run]) -> Iterator[LogRecord]:
+        for segment in segments:
+            if segment.next > self._released:
+                yield from records(self._storage, f"{self._folder}/{segment.id.name}", segment, first)
+        for run in waiting:
+            for number, (kind, data) in enumerate(run.records, run.first):
+                if number >= first:
+                    yield LogRecord(number, kind, bytes(data))
+
+    def _check_usable(self) -> None:
+        if self._is_closed or self._read_only:
+            raise LifecycleError(
+                f"The log {self._folder} takes no records.",
+                detail="It was closed." if self._is_closed else "It was opened to be read only.",
+                hint="Open the log again, for writing.",
+            )
+
+
+def _runs(tail: Iterable[LogRecord]) -> list[_Run]:
+    """Put records with numbers that follow each other together."""
+    runs: list[_Run] = []
+    for number, kind, data in tail:
+        if not runs or number != runs[-1].first + len(runs[-1].records):
+            runs.append(_Run(number, [], 0, awaited=False))
+        runs[-1].records.append((kind, data))
+        runs[-1].payload_bytes += len(data)
+    return runs
