@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from tests.servers.postgres_server import PostgresServer, running_postgres
 
 # The machine may be shared: how long an example takes says nothing about it.
 settings.register_profile("millstream", deadline=None, print_blob=True)
 settings.load_profile("millstream")
+
+_NUMBERS = itertools.count()
 
 BACKENDS = ["threads"]
 if importlib.util.find_spec("millstream.execution.processes") is not None:
@@ -21,3 +26,21 @@ def backend_name(request: pytest.FixtureRequest) -> str:
     """Each backend, by the name that contexts are given."""
     name: str = request.param
     return name
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """A new, empty database."""
+    import psycopg
+
+    name = f"d{next(_NUMBERS)}"
+    with psycopg.connect(postgres_server.url().replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return postgres_server.url(name)

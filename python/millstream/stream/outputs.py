@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import Queue, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from millstream.errors import ArgumentTypeError, shown
 from millstream.graph.outputs import Delivery, DeliveryOutput, Output, RDDOutput, SinkOutput
@@ -117,13 +117,13 @@ class OutputMethods(StreamCore[T_co]):
         """
         from millstream.sinks.text_files import TextFiles
 
-        self._write_files(TextFiles(path), "save_as_text_files", name)
+        self._write(TextFiles(path), "save_as_text_files", name)
 
     def save_as_json_files(self, path: str | Path, *, name: str | None = None) -> None:
         """Write every batch as JSON, one record a line, exactly once; read them with `ms.read_committed(path)`."""
         from millstream.sinks.json_files import JsonFiles
 
-        self._write_files(JsonFiles(path), "save_as_json_files", name)
+        self._write(JsonFiles(path), "save_as_json_files", name)
 
     def save_as_csv_files(
         self, path: str | Path, *, columns: Sequence[str] | None = None, name: str | None = None
@@ -151,7 +151,7 @@ class OutputMethods(StreamCore[T_co]):
         """
         from millstream.sinks.csv_files import CsvFiles
 
-        self._write_files(CsvFiles(path, columns=columns), "save_as_csv_files", name)
+        self._write(CsvFiles(path, columns=columns), "save_as_csv_files", name)
 
     def save_as_pickle_files(self, path: str | Path, *, name: str | None = None) -> None:
         """Write every batch as pickled lists, exactly once.
@@ -165,7 +165,7 @@ class OutputMethods(StreamCore[T_co]):
         """
         from millstream.sinks.pickle_files import PickleFiles
 
-        self._write_files(PickleFiles(path), "save_as_pickle_files", name)
+        self._write(PickleFiles(path), "save_as_pickle_files", name)
 
     def save_as_parquet_files(self, path: str | Path, *, name: str | None = None) -> None:
         """Write every batch as Parquet, exactly once; read them with `ms.read_committed(path)`.
@@ -174,8 +174,57 @@ class OutputMethods(StreamCore[T_co]):
         """
         from millstream.sinks.parquet_files import ParquetFiles
 
-        self._write_files(ParquetFiles(path), "save_as_parquet_files", name)
+        self._write(ParquetFiles(path), "save_as_parquet_files", name)
 
-    def _write_files(self, sink: Sink[Any], operator: str, name: str | None) -> None:
+    def save_to_sql(
+        self,
+        url: str,
+        table: str,
+        *,
+        mode: Literal["append", "upsert"] = "append",
+        key: str | Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        schema: str | None = None,
+        connect_args: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Write every batch into a table of a SQL database in one transaction, exactly once.
+
+        Records are mappings by column name, dataclasses, named tuples, tuples (with `columns`), or single values
+        (with one column). The table `millstream_commits`, made beside the table, keeps the newest batch of each
+        output. It needs `pip install "millstream[sql]"`.
+
+        Args:
+            url: a URL of SQLAlchemy: `postgresql://user@host/database`, `sqlite:///counts.db`.
+            table: a table that exists.
+            mode: `append` adds rows; `upsert` replaces the rows of the same key, the last record of a batch winning.
+            key: the columns that identify a row to `upsert`, with a unique index; None: the primary key.
+            columns: the columns to fill, in the order of a tuple's values; None: what the records have.
+            schema: where the table lies; None: where the connection looks first.
+            connect_args: handed to the driver's connect, for certificates and the like.
+            name: identity of the output.
+
+        Example:
+            >>> import sqlite3, tempfile
+            >>> import millstream as ms
+            >>> from millstream.testing import ManualClock
+            >>> path = tempfile.mkdtemp() + "/counts.db"
+            >>> database = sqlite3.connect(path)
+            >>> _ = database.execute("CREATE TABLE counts (word TEXT PRIMARY KEY, count INTEGER)")
+            >>> clock = ManualClock()
+            >>> ssc = ms.StreamingContext(1.0, environment=ms.Environment(clock))
+            >>> words = ssc.queue_stream([[("to", 2), ("be", 1)], [("be", 5)]])
+            >>> words.save_to_sql(f"sqlite:///{path}", "counts", mode="upsert", columns=["word", "count"])
+            >>> ssc.start(); clock.advance(2.0); ssc.stop()
+            True
+            >>> database.execute("SELECT * FROM counts").fetchall()
+            [('to', 2), ('be', 5)]
+        """
+        from millstream.sinks.sql.sql_sink import SqlSink
+
+        sink = SqlSink(url, table, mode=mode, key=key, columns=columns, schema=schema, connect_args=connect_args)
+        self._write(sink, "save_to_sql", name)
+
+    def _write(self, sink: Sink[Any], operator: str, name: str | None) -> None:
         at = labelled(operator, name=name)
         self._put_out(lambda unique, label: SinkOutput(self.node, sink, unique, label), at)

@@ -1,0 +1,177 @@
+"""How rows get into a table: by the quickest way that each database has."""
+
+from __future__ import annotations
+
+import datetime
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from millstream.errors import ConfigurationError
+from millstream.sinks.sql.record_rows import Row
+from millstream.sinks.sql.table_shape import TableColumn
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+
+class RowWriter(ABC):
+    """Writes rows into one table, inside the transaction of a connection.
+
+    Args:
+        table: as it was read from the database.
+        key: columns whose values name the row to replace; empty: rows are added.
+    """
+
+    def __init__(self, table: sa.Table, key: tuple[str, ...]) -> None:
+        self.table = table
+        self.key = key
+
+    @abstractmethod
+    def write(self, connection: sa.Connection, columns: tuple[str, ...], rows: list[Row]) -> None:
+        """Write rows; with a key, a later one of the same key replaces an earlier one."""
+
+    def check(self, dialect: sa.Dialect) -> None:  # noqa: B027 - most writers know their one database
+        """Refuse what cannot work with the database.
+
+        Raises:
+            ConfigurationError: it cannot.
+        """
+
+
+class AnyRows(RowWriter):
+    """Writes through SQLAlchemy, which knows the ways of many databases."""
+
+    def write(self, connection: sa.Connection, columns: tuple[str, ...], rows: list[Row]) -> None:
+        statement = self._statement(connection.dialect, [name for name in columns if name not in self.key])
+        connection.execute(statement, [dict(zip(columns, row, strict=True)) for row in rows])
+
+    def check(self, dialect: sa.Dialect) -> None:
+        self._statement(dialect, [])
+
+    def _statement(self, dialect: sa.Dialect, rest: list[str]) -> Any:
+        import sqlalchemy as sa
+
+        if not self.key:
+            return sa.insert(self.table)
+        if dialect.name in ("postgresql", "sqlite"):
+            from sqlalchemy.dialects import postgresql, sqlite
+
+            insert = (postgresql if dialect.name == "postgresql" else sqlite).insert(self.table)
+            keys = [self.table.c[name] for name in self.key]
+            if not rest:
+                return insert.on_conflict_do_nothing(index_elements=keys)
+            newest = {name: insert.excluded[name] for name in rest}
+            return insert.on_conflict_do_update(index_elements=keys, set_=newest)
+        if dialect.name in ("mysql", "mariadb"):
+            from sqlalchemy.dialects import mysql
+
+            inserted = mysql.insert(self.table)
+            return inserted.on_duplicate_key_update({name: inserted.inserted[name] for name in rest or self.key})
+        raise ConfigurationError(
+            "Rows cannot be replaced by key in this database.",
+            detail=f"mode='upsert' works with PostgreSQL, SQLite, MySQL and MariaDB; this is {dialect.name}.",
+            hint="Use mode='append' into a table of changes, and a view of the newest row of each key.",
+        )
+
+
+class SqliteRows(RowWriter):
+    """Writes by SQLite's own loop over rows, about five times as fast as rows that SQLAlchemy prepares."""
+
+    def write(self, connection: sa.Connection, columns: tuple[str, ...], rows: list[Row]) -> None:
+        quote = connection.dialect.identifier_preparer
+        names = [quote.quote(name) for name in columns]
+        places = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO {quote.format_table(self.table)} ({', '.join(names)}) VALUES ({places})"
+        if self.key:
+            keys = ", ".join(quote.quote(name) for name in self.key)
+            statement += f" ON CONFLICT ({keys}) DO {_action(quote, columns, self.key)}"
+        connection.exec_driver_sql(statement, rows)
+
+
+class PostgresRows(RowWriter):
+    """Writes by COPY, fourteen times as fast as single inserts, for psycopg.
+
+    An upsert goes through a temporary table that each connection makes once and that is empty after every
+    transaction: making a new one for every batch would fill the database's catalogue.
+    """
+
+    def write(self, connection: sa.Connection, columns: tuple[str, ...], rows: list[Row]) -> None:
+        raw: Any = connection.connection.driver_connection
+        quote = connection.dialect.identifier_preparer
+        table = quote.format_table(self.table)
+        names = ", ".join(quote.quote(name) for name in columns)
+        with raw.cursor() as cursor:
+            if not self.key:
+                _copy(cursor, f"COPY {table} ({names}) FROM STDIN", rows)
+                return
+            staged = f"millstream_{_digest(table, names)}"
+            cursor.execute(
+                f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ON COMMIT DELETE ROWS AS "
+                f"SELECT 0::bigint AS millstream_place, {names} FROM {table} WITH NO DATA"
+            )
+            # Why: this transaction may have written other rows before.
+            cursor.execute(f"DELETE FROM {staged}")
+            numbered = [(place, *row) for place, row in enumerate(rows)]
+            _copy(cursor, f"COPY {staged} (millstream_place, {names}) FROM STDIN", numbered)
+            cursor.execute(self._replace(quote, table, staged, columns, names))
+
+    def _replace(self, quote: Any, table: str, staged: str, columns: tuple[str, ...], names: str) -> str:
+        keys = ", ".join(quote.quote(name) for name in self.key)
+        # Why the database picks the newest row of each key: only it knows which keys are equal.
+        return (
+            f"INSERT INTO {table} ({names}) SELECT DISTINCT ON ({keys}) {names} FROM {staged} "
+            f"ORDER BY {keys}, millstream_place DESC ON CONFLICT ({keys}) DO {_action(quote, columns, self.key)}"
+        )
+
+
+def writer_for(dialect: sa.Dialect, table: sa.Table, key: tuple[str, ...]) -> RowWriter:
+    """Give the quickest way into a table."""
+    if dialect.name == "postgresql" and dialect.driver == "psycopg":
+        return PostgresRows(table, key)
+    if dialect.name == "sqlite" and dialect.paramstyle == "qmark":
+        return SqliteRows(table, key)
+    return AnyRows(table, key)
+
+
+def converter_for(dialect: sa.Dialect, column: TableColumn) -> Callable[[Any], Any] | None:
+    """Give what turns the values of a column into what the writer of its database takes, or None."""
+    if dialect.name == "postgresql" and dialect.driver == "psycopg":
+        return _json_text if column.is_json else None
+    if dialect.name == "sqlite" and dialect.paramstyle == "qmark":
+        if column.is_json:
+            return _json_text
+        process = column.type.dialect_impl(dialect).bind_processor(dialect)
+        return process and (lambda value: process(_in_utc(value)))
+    return None
+
+
+def _json_text(value: Any) -> str:
+    import msgspec
+
+    return msgspec.json.encode(value).decode()
+
+
+def _in_utc(value: Any) -> Any:
+    """Give an aware time in UTC: SQLite keeps no offset, and one that was cut off would be another time."""
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        return value.astimezone(datetime.UTC)
+    return value
+
+
+def _action(quote: Any, columns: tuple[str, ...], key: tuple[str, ...]) -> str:
+    rest = [quote.quote(name) for name in columns if name not in key]
+    return f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in rest)}" if rest else "NOTHING"
+
+
+def _copy(cursor: Any, statement: str, rows: list[Row]) -> None:
+    with cursor.copy(statement) as copy:
+        write_row = copy.write_row
+        for row in rows:
+            write_row(row)
+
+
+def _digest(*parts: str) -> str:
+    import hashlib
+
+    return hashlib.blake2s("\0".join(parts).encode(), digest_size=8).hexdigest()
