@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
 from tests.servers.postgres_server import PostgresServer, running_postgres
 
 # The machine may be shared: how long an example takes says nothing about it.

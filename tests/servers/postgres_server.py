@@ -52,8 +52,7 @@ class PostgresServer:
 
     def make(self) -> None:
         subprocess.run(
-            [str(binary("initdb")), "-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust", "-N"]
-            + ["--locale=C.UTF-8", "-E", "UTF8"],
+            [str(binary("initdb")), *f"-U postgres -A trust -N --locale=C.UTF-8 -E UTF8 -D {self.folder}/data".split()],
             user=self.user,
             cwd="/",
             check=True,

@@ -33,7 +33,7 @@ class Database:
         connect_args: handed to the driver's connect.
 
     Attributes:
-        shown: the URL for people: no password, no options.
+        shown: the URL for people, without password and options.
 
     Raises:
         ConfigurationError: SQLAlchemy or the driver is missing, or the URL cannot work.
@@ -43,8 +43,7 @@ class Database:
         self._url = _parsed(url)
         self._connect_args = dict(connect_args or {})
         self._secrets = sorted(_secrets(self._url, self._connect_args), key=len, reverse=True)
-        host = self._url.set(query={})
-        self.shown = host.set(password=None).render_as_string(hide_password=True)
+        self.shown = self._url.set(query={}).render_as_string(hide_password=True)
         self._engine: sa.Engine | None = None
 
     def __getstate__(self) -> dict[str, Any]:

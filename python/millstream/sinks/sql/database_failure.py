@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 FailureKind: TypeAlias = Literal["busy", "record", "program"]
 """`busy`: another try may go through. `record`: the database refuses a row. `program`: it cannot work as it is."""
 
-_BUSY_STATES = ("08", "40", "53", "57", "58", "55P03", "55006", "25006")
+_BUSY_STATES = ("08", "40", "53", "57", "58", "55P03", "55006", "25006", "25P03")
 _RECORD_STATES = ("21", "22", "23", "44", "P0")
 _BUSY_SQLITE = {5, 6, 8, 9, 10, 13, 14, 15}
 """Busy, locked, read-only, interrupted, input or output failed, full, cannot be opened, lock protocol."""

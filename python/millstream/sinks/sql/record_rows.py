@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from operator import attrgetter, itemgetter
@@ -96,14 +97,10 @@ class RecordRows:
             return [(wanted, [tuple([record.get(name) for name in wanted]) for record in records])]
         names = tuple(records[0])
         width = len(names)
-        if width == 0:
-            raise self._refused("A record has no fields.", (), records[0])
-        if all(len(record) == width for record in records):
+        if width and all(len(record) == width for record in records):
             # Why tried first: records of a stream mostly have the same keys, and this is the quick way to see it.
-            try:
+            with suppress(KeyError):
                 return [(names, _picked(itemgetter(*names), width, records))]
-            except KeyError:
-                pass
         return ((tuple(record), [tuple(record.values())]) for record in map(self._in_order, records))
 
     def _in_order(self, record: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -123,6 +120,8 @@ class RecordRows:
         return merged(groups, in_order=bool(self._key))
 
     def _checked(self, names: tuple[str, ...], rows: list[Row]) -> RowGroup:
+        if not names:
+            raise self._refused("A record has no fields.", names, rows[0])
         for name in names:
             if name not in self._shape.columns:
                 raise self._refused(f"The table has no column {name!r}.", names, rows[0])

@@ -127,7 +127,7 @@ def _taken_by(column_type: Any) -> tuple[tuple[type, ...], tuple[type, ...]]:
         return (bool,), ()
     if isinstance(column_type, sa.Integer):
         return (int,), ()
-    if isinstance(column_type, sa.Numeric):
+    if isinstance(column_type, (sa.Numeric, sa.Float)):
         return (int, float, decimal.Decimal), (bool,)
     if isinstance(column_type, sa.String):
         return (str,), ()
