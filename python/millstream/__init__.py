@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from millstream.context.context import Context
     from millstream.context.streaming_context import StreamingContext
+    from millstream.encoding.codec import Codec
+    from millstream.encoding.registered_types import register_type
     from millstream.environment.environment import Environment
     from millstream.errors import MillstreamError
     from millstream.model.batch import Batch
@@ -43,6 +45,7 @@ _HOMES: Final = {
     "BatchStarted": "millstream.observe.events",
     "BatchSubmitted": "millstream.observe.events",
     "BatchTimesMerged": "millstream.observe.events",
+    "Codec": "millstream.encoding.codec",
     "Context": "millstream.context.context",
     "DStream": "millstream.stream.dstream",
     "Environment": "millstream.environment.environment",
@@ -71,6 +74,7 @@ _HOMES: Final = {
     "batch_rng": "millstream.model.current",
     "batch_time": "millstream.model.current",
     "read_committed": "millstream.sinks.read_committed",
+    "register_type": "millstream.encoding.registered_types",
 }
 """Where each public name lives. It is loaded at its first use, so that a program pays for what it uses."""
 
@@ -82,6 +86,7 @@ __all__ = [
     "BatchStarted",
     "BatchSubmitted",
     "BatchTimesMerged",
+    "Codec",
     "Context",
     "DStream",
     "Environment",
@@ -109,6 +114,7 @@ __all__ = [
     "batch_rng",
     "batch_time",
     "read_committed",
+    "register_type",
 ]
 
 

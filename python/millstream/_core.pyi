@@ -6,7 +6,7 @@ group. Hashed are: None, all numbers, str, bytes, tuple (and namedtuple), frozen
 timedelta, UUID, members of an Enum, frozen dataclasses, and scalars of NumPy and Arrow that have a plain Python form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, final
 
@@ -17,12 +17,16 @@ __all__ = [
     "KEY_GROUPS",
     "AppendFile",
     "Block",
+    "Decoder",
+    "Encoder",
     "InvalidLineError",
     "Lines",
+    "MalformedError",
     "SegmentScan",
     "SocketLines",
     "SocketStats",
     "TokenBucket",
+    "UnencodableError",
     "build_profile",
     "count_words",
     "cut_lines",
@@ -75,6 +79,16 @@ class InvalidLineError(ValueError):
 
     line_start: int
     byte: int
+
+class UnencodableError(TypeError):
+    """A value has no encoding.
+
+    Attributes:
+        args: what is wrong with it, and in an error of `Encoder` the path to it and the index of the pair or None.
+    """
+
+class MalformedError(ValueError):
+    """Bytes are not what they should be; the text says what is wrong, and where."""
 
 def debug_build() -> bool:
     """Say whether the core was compiled without optimisation; importing such a core warns."""
@@ -683,3 +697,64 @@ class SegmentScan:
         """List number, kind, and start and end of the bytes of the records of whole groups, in order."""
 
     def __len__(self) -> int: ...
+
+@final
+class Encoder:
+    """Writes values as MessagePack with the extensions of docs/checkpoint-format.md.
+
+    Classes that the core does not know are asked for once: `form_of(class)` gives (code, function, hidden), where
+    the function makes of a value what the extension holds, of which `hidden` levels are left out of paths; or
+    (code, name, fields, ignored) for values with fields, where `ignored` are the other attributes that they may have,
+    or None where they have no dict; or raises `UnencodableError`.
+
+    Args:
+        form_of: called with a class.
+        identity_of: called with a key whose identity the core does not know; gives something plain.
+    """
+
+    def __new__(cls, form_of: Callable[[type], tuple[Any, ...]], identity_of: Callable[[Any], Any]) -> Encoder: ...
+    def encode(self, value: object) -> bytes:
+        """Write a value.
+
+        Raises:
+            UnencodableError: a part of it has no encoding; the arguments are the reason, the path, None.
+        """
+
+    def forget(self) -> None:
+        """Ask for classes anew."""
+
+@final
+class Decoder:
+    """Reads what `Encoder` wrote, and refuses everything else with an error.
+
+    Args:
+        makers: for each code what makes a value of its content.
+        unknown: called with a code that has none; raises.
+        record_of: called with a code and the name of a class; gives the class, its fields, and what makes an
+            instance, `new(class)` for dataclasses, `new(class, places)` for named tuples.
+        rebuild: called with the code, the class and the stored fields where these are not those of the class.
+    """
+
+    def __new__(
+        cls,
+        makers: dict[int, Callable[[Any], Any]],
+        unknown: Callable[[int], Any],
+        record_of: Callable[[int, str], tuple[type, tuple[str, ...], Any]],
+        rebuild: Callable[[int, type, dict[str, Any]], Any],
+    ) -> Decoder: ...
+    def decode(self, data: bytes | memoryview) -> Any:
+        """Read one value that fills the data.
+
+        Raises:
+            MalformedError: the data are something else.
+        """
+
+    def decode_all(self, data: bytes | memoryview) -> list[Any]:
+        """Read values that stand one behind another.
+
+        Raises:
+            MalformedError: the data are something else.
+        """
+
+    def forget(self) -> None:
+        """Ask for classes anew."""

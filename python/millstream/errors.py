@@ -76,6 +76,10 @@ class ShippingError(InvalidError):
     """A function or a value cannot be sent to a worker process."""
 
 
+class EncodingError(InvalidError):
+    """A value cannot be kept in a checkpoint as it is."""
+
+
 class UserCodeError(MillstreamError):
     """A user's function raised; the cause is chained.
 

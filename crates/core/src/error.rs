@@ -27,6 +27,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// Stored bytes are not what they should be.
+    #[error("{reason} (at byte {offset})")]
+    Malformed {
+        /// Where reading stopped, bytes from the beginning.
+        offset: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+
     /// The operating system refused.
     #[error("{path}: {source}", path = path.display())]
     File {

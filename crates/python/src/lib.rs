@@ -5,6 +5,9 @@ mod arrow;
 mod block;
 mod bucket;
 mod bytes;
+mod codec;
+mod decoder;
+mod encoder;
 mod error;
 mod hash;
 mod key;
@@ -16,6 +19,7 @@ mod rule;
 mod segment;
 mod socket;
 mod words;
+mod writer;
 
 use pyo3::prelude::*;
 
@@ -40,6 +44,7 @@ mod _core {
         crate::append_file::register(module)?;
         crate::block::register(module)?;
         crate::bucket::register(module)?;
+        crate::codec::register(module)?;
         crate::hash::register(module)?;
         crate::lines::register(module)?;
         crate::pairs::register(module)?;
