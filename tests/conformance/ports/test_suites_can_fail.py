@@ -7,7 +7,7 @@ import queue
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -25,6 +25,7 @@ from millstream.testing.conformance import (
     SinkSuite,
     receiver_suite,
 )
+from millstream.testing.conformance.sink_suite import BreaksOff
 
 
 def failing(make_suite: Callable[[], Any]) -> set[str]:
@@ -82,6 +83,105 @@ class MixesPartitionsUp(MemorySink):
         super().commit(batch, list(reversed(receipts)))
 
 
+class FencesAtTheNextCommitOnly(MemorySink):
+    def open(self, lineage: SinkLineage) -> int | None:
+        before = dict(self._target.epochs)
+        newest = super().open(lineage)
+        self._target.epochs.clear()
+        self._target.epochs.update(before)
+        return newest
+
+    def commit(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        super().commit(batch, receipts)
+        assert self._lineage is not None
+        self._target.epochs[self._lineage.lineage_id, self._lineage.output] = self._lineage.epoch
+
+
+class Shelf(MemorySink):
+    """Stages on a shelf outside, as sinks with files do."""
+
+    shelves: ClassVar[dict[str, dict[Any, list[Any]]]] = {}
+
+    @property
+    def shelf(self) -> dict[Any, list[Any]]:
+        return self.shelves.setdefault(self.place, {})
+
+    def label(self, batch: Batch, partition: int) -> Any:
+        assert self._lineage is not None
+        return (self._lineage, batch.time_ms, batch.attempt, partition)
+
+    def stage(self, batch: Batch, partition: int, data: Partition[Any]) -> Receipt:
+        label = self.label(batch, partition)
+        self.shelf[label] = list(data.rows())
+        return label
+
+    def commit(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        super().commit(batch, [self.shelf.get(label, []) for label in receipts])
+
+    def discard(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        for label in receipts:
+            self.shelf.pop(label, None)
+
+
+class LeavesTheEpochOut(Shelf):
+    def label(self, batch: Batch, partition: int) -> Any:
+        return super().label(batch, partition)[1:]
+
+
+class ClearsTheWholeShelf(Shelf):
+    def open(self, lineage: SinkLineage) -> int | None:
+        self.shelf.clear()
+        return super().open(lineage)
+
+
+class SwallowsErrors(MemorySink):
+    def stage(self, batch: Batch, partition: int, data: Partition[Any]) -> Receipt:
+        try:
+            return super().stage(batch, partition, data)
+        except Exception:
+            return []
+
+
+class Reader:
+    """Lets a commit wait until somebody has read beside it."""
+
+    def __init__(self) -> None:
+        self._read = threading.Event()
+
+    def wait(self) -> None:
+        # Once for a reading that had begun before, once for one that began after.
+        for _ in range(2):
+            self._read.clear()
+            if threading.current_thread() is not threading.main_thread():
+                self._read.wait(timeout=60)
+
+    def tick(self) -> None:
+        self._read.set()
+
+
+READER = Reader()
+
+
+class CommitsPartByPart(MemorySink):
+    def commit(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        for number in range(len(receipts)):
+            super().commit(batch, receipts[: number + 1])
+            READER.wait()
+            self._target.committed.pop(("lineage-1", "counts", batch.time_ms), None)
+        super().commit(batch, receipts)
+
+
+class KnowsRowsOnly(MemorySink):
+    def stage(self, batch: Batch, partition: int, data: Partition[Any]) -> Receipt:
+        assert isinstance(data.data, (list, BreaksOff))
+        return super().stage(batch, partition, data)
+
+
+class RemembersThePartitions(MemorySink):
+    def commit(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        super().commit(batch, receipts[:3])
+
+
 class CannotTravel(MemorySink):
     def __reduce__(self) -> Any:
         raise TypeError("holds a connection")
@@ -99,6 +199,14 @@ class CannotTravel(MemorySink):
         (TakesBackWhatWasCommitted, "test_discarding_after_a_commit_takes_nothing_back"),
         (MixesPartitionsUp, "test_a_commit_makes_the_batch_visible_in_order_of_partitions"),
         (CannotTravel, "test_a_commit_makes_the_batch_visible_in_order_of_partitions"),
+        (FencesAtTheNextCommitOnly, "test_an_old_driver_cannot_commit_once_its_successor_is_open"),
+        (LetsOldDriversIn, "test_an_old_driver_cannot_open_again"),
+        (LeavesTheEpochOut, "test_what_an_old_driver_stages_and_discards_does_not_touch_its_successor"),
+        (ClearsTheWholeShelf, "test_a_start_spares_what_other_outputs_have_staged"),
+        (SwallowsErrors, "test_an_error_in_stage_leaves_nothing"),
+        (CommitsPartByPart, "test_a_reader_beside_a_commit_sees_whole_batches"),
+        (KnowsRowsOnly, "test_columns_are_written_as_rows_are"),
+        (RemembersThePartitions, "test_another_number_of_partitions_after_a_restart"),
     ],
 )
 def test_the_sink_suite_finds(mistake: type[MemorySink], test: str) -> None:
@@ -110,9 +218,25 @@ def test_the_sink_suite_finds(mistake: type[MemorySink], test: str) -> None:
             return mistake(self.place)
 
         def committed(self) -> Sequence[Any]:
-            return MemorySink(self.place).records()
+            records = MemorySink(self.place).records()
+            READER.tick()
+            return records
 
     assert test in failing(Suite)
+
+
+def test_a_sink_with_a_shelf_passes() -> None:
+    class Suite(SinkSuite):
+        def __init__(self) -> None:
+            self.place = str(uuid.uuid4())
+
+        def make_sink(self) -> Sink[Any]:
+            return Shelf(self.place)
+
+        def committed(self) -> Sequence[Any]:
+            return MemorySink(self.place).records()
+
+    assert failing(Suite) == set()
 
 
 class GivesOneTwice(ListSource[Any]):

@@ -5,21 +5,47 @@ from __future__ import annotations
 import contextlib
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from millstream.environment.environment import start_thread
 from millstream.errors import FencedError
 from millstream.model.batch import Batch
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import Receipt, Sink, SinkLineage
 
 LINEAGE = SinkLineage("lineage-1", "counts", epoch=1)
+SUCCESSOR = SinkLineage("lineage-1", "counts", epoch=2)
 T1, T2, T3 = 1_763_801_714_000, 1_763_801_716_000, 1_763_812_800_000
 """Batch times; the third is hours after the second."""
 
 
+class RecordsEndedError(Exception):
+    """What reading records raises that break off."""
+
+
+class BreaksOff:
+    """Records whose reading raises behind the last of them."""
+
+    def __init__(self, records: list[Any]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records) + 1
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._records
+        raise RecordsEndedError("the connection to the source broke")
+
+
 class SinkSuite(ABC):
-    """Tests of one implementation of `Sink`. Each test needs a target of its own, empty at its beginning."""
+    """Tests of one implementation of `Sink`. Each test needs a target of its own, empty at its beginning.
+
+    They play what the engine and its failures do to a sink: attempts that are repeated, late or thrown away, drivers
+    that crash between any two calls, an old driver that wakes up beside its successor, several outputs on one
+    target. What they cannot see from outside is in the docstring of `Sink`: that commit survives a power failure,
+    and that it is one step also when it is killed in its middle.
+    """
 
     @abstractmethod
     def make_sink(self) -> Sink[Any]:
@@ -62,6 +88,14 @@ class SinkSuite(ABC):
         seen, expected = list(self.committed()), self.records(*numbers)
         assert seen == expected, f"a reader sees {seen!r}, it should see {expected!r}"
 
+    def is_fenced(self, sink: Sink[Any], batch: Batch, receipts: list[Receipt]) -> None:
+        """Check that a driver of an earlier epoch is told so when it commits."""
+        try:
+            sink.commit(batch, receipts)
+        except FencedError:
+            return
+        raise AssertionError("commit() must raise FencedError once a driver of a later epoch has opened the output")
+
     def test_a_new_target_has_no_committed_batch(self) -> None:
         assert self.make_sink().open(LINEAGE) is None, "open() must give None where nothing was committed"
         self.sees()
@@ -95,7 +129,7 @@ class SinkSuite(ABC):
     def test_a_new_driver_cannot_commit_a_batch_again(self) -> None:
         self.write(self.opened(), T1, [1])
         successor = self.make_sink()
-        assert successor.open(SinkLineage("lineage-1", "counts", epoch=2)) == T1
+        assert successor.open(SUCCESSOR) == T1
         self.write(successor, T1, [7], attempt=1)
         self.sees(1)
 
@@ -164,7 +198,7 @@ class SinkSuite(ABC):
         self.write(sink, T1, [1])
         self.staged(sink, Batch(T2), [7])
         successor = self.make_sink()
-        assert successor.open(SinkLineage("lineage-1", "counts", epoch=2)) == T1
+        assert successor.open(SUCCESSOR) == T1
         self.sees(1)
         self.write(successor, T2, [2], attempt=1)
         self.sees(1, 2)
@@ -190,25 +224,115 @@ class SinkSuite(ABC):
         assert self.make_sink().open(LINEAGE) == T2
         self.sees(1, 2)
 
+    def test_another_number_of_partitions_after_a_restart(self) -> None:
+        self.write(self.opened(), T1, [1], [2], [3])
+        self.write(self.opened(SUCCESSOR), T2, [4, 5])
+        self.write(self.opened(SUCCESSOR), T3, [6], [], [7], [8], [])
+        self.sees(1, 2, 3, 4, 5, 6, 7, 8)
+
+    def test_an_error_in_stage_leaves_nothing(self) -> None:
+        sink = self.opened()
+        staged = self.staged(sink, Batch(T1), [7])
+        try:
+            sink.stage(Batch(T1), 1, Partition(BreaksOff(self.records(8, 9))))
+        except RecordsEndedError:
+            pass
+        else:
+            raise AssertionError("stage() must pass on the error of the records that it reads")
+        self.sees()
+        sink.discard(Batch(T1), staged)
+        self.write(sink, T1, [1], [2], attempt=1)
+        self.sees(1, 2)
+
+    def test_a_reader_beside_a_commit_sees_whole_batches(self) -> None:
+        sink = self.opened()
+        receipts = {
+            T1: self.staged(sink, Batch(T1), *([number] for number in range(1, 9))),
+            T2: self.staged(sink, Batch(T2), *([number] for number in range(9, 17))),
+        }
+        errors: list[BaseException] = []
+
+        def commit() -> None:
+            try:
+                for time_ms, staged in receipts.items():
+                    sink.commit(Batch(time_ms), staged)
+            except BaseException as error:
+                errors.append(error)
+
+        # The engine, too, opens on one thread and commits on another.
+        committer = start_thread("commit", commit)
+        seen = []
+        while committer.is_alive():
+            seen.append(list(self.committed()))
+        assert not errors, f"commit() raised {errors[0]!r}"
+        whole = [self.records(*range(1, end)) for end in (1, 9, 17)]
+        assert all(records in whole for records in seen), "a reader sees a part of a batch"
+        self.sees(*range(1, 17))
+
     def test_an_old_driver_that_wakes_up_cannot_change_what_its_successor_committed(self) -> None:
         old = self.opened()
         staged = self.staged(old, Batch(T1), [7])
-        self.write(self.opened(SinkLineage("lineage-1", "counts", epoch=2)), T1, [1], attempt=1)
+        self.write(self.opened(SUCCESSOR), T1, [1], attempt=1)
         with contextlib.suppress(FencedError):
             old.commit(Batch(T1), staged)
         self.sees(1)
 
     def test_an_old_driver_is_told_that_its_successor_has_committed(self) -> None:
         old = self.opened()
-        self.write(self.opened(SinkLineage("lineage-1", "counts", epoch=2)), T1, [1])
-        staged = self.staged(old, Batch(T1), [7])
-        fenced = False
-        try:
-            old.commit(Batch(T1), staged)
-        except FencedError:
-            fenced = True
-        assert fenced, "commit() must raise FencedError once a driver of a later epoch has committed"
+        self.write(self.opened(SUCCESSOR), T1, [1])
+        self.is_fenced(old, Batch(T1), self.staged(old, Batch(T1), [7]))
         self.sees(1)
+
+    def test_an_old_driver_cannot_commit_once_its_successor_is_open(self) -> None:
+        old = self.opened()
+        self.write(old, T1, [1])
+        staged = self.staged(old, Batch(T2), [7])
+        successor = self.opened(SUCCESSOR)
+        self.is_fenced(old, Batch(T2), staged)
+        self.sees(1)
+        self.write(successor, T2, [2])
+        self.sees(1, 2)
+
+    def test_an_old_driver_cannot_open_again(self) -> None:
+        self.opened(SUCCESSOR)
+        try:
+            self.make_sink().open(LINEAGE)
+        except FencedError:
+            return
+        raise AssertionError("open() must raise FencedError once a driver of a later epoch has opened the output")
+
+    def test_what_an_old_driver_stages_and_discards_does_not_touch_its_successor(self) -> None:
+        old = self.opened()
+        before = self.staged(old, Batch(T1), [7])
+        successor = self.opened(SUCCESSOR)
+        receipts = self.staged(successor, Batch(T1), [1], [2])
+        after = self.staged(old, Batch(T1), [8], [9])
+        old.discard(Batch(T1), before)
+        successor.commit(Batch(T1), receipts)
+        old.discard(Batch(T1), after)
+        self.sees(1, 2)
+
+    def test_a_start_spares_what_other_outputs_have_staged(self) -> None:
+        sink = self.opened()
+        receipts = self.staged(sink, Batch(T1), [1])
+        self.opened(SinkLineage("lineage-1", "other", epoch=1))
+        self.opened(SinkLineage("lineage-2", "counts", epoch=1))
+        sink.commit(Batch(T1), receipts)
+        self.sees(1)
+
+    def test_columns_are_written_as_rows_are(self) -> None:
+        import pyarrow as pa
+
+        records = self.records(1, 2)
+        try:
+            table = Partition(records).table()
+        except (pa.ArrowException, TypeError, ValueError):
+            return  # Such records never come in columns.
+        if list(Partition.of_table(table).rows()) != records:
+            return
+        sink = self.opened()
+        sink.commit(Batch(T1), [sink.stage(Batch(T1), 0, Partition.of_table(table))])
+        self.sees(1, 2)
 
     def test_closing_keeps_what_was_committed(self) -> None:
         sink = self.opened()
