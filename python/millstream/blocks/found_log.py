@@ -19,6 +19,7 @@ class FoundLog:
             may have been acknowledged: they count once they are written to another segment.
         sizes: the size of every file, bytes, by segment.
         garbage: segments that do not count; they go when the next segment is durable.
+        certain_next: the numbers of all certain records are below this.
         next_number: the number that the next record gets.
         next_counter: the counter that the next segment gets.
         released: records with numbers below this were released.
@@ -29,6 +30,7 @@ class FoundLog:
     tail: list[LogRecord] = field(default_factory=list)
     sizes: dict[SegmentId, int] = field(default_factory=dict)
     garbage: list[SegmentId] = field(default_factory=list)
+    certain_next: int = 0
     next_number: int = 0
     next_counter: int = 0
     released: int = 0
@@ -73,6 +75,7 @@ def _counts(storage: Storage, folder: str, segment: SegmentId, log: FoundLog) ->
     if not found.groups:
         return False
     log.released, log.next_number = found.released, found.next
+    log.certain_next = found.durable_next if found.durable else segment.first
     before = [ClosedSegment(SegmentId(first, counter), end, next) for first, counter, end, next in found.previous]
     log.closed = [closed for closed in before if closed.next > log.released]
     for closed in log.closed:

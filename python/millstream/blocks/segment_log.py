@@ -81,6 +81,7 @@ class SegmentLog(Log):
         self._closed_segments = found.closed
         self._sizes = found.sizes
         self._garbage = found.garbage
+        self._certain_next = found.certain_next
         self._next_number = found.next_number
         self._next_counter = found.next_counter
         self._released = found.released
@@ -117,6 +118,7 @@ class SegmentLog(Log):
     def read(self, first: int = 0) -> Iterator[LogRecord]:
         # Why both: between two groups what is in the files and what waits are all records, each once.
         with self._io, self._lock:
+            first = max(first, self._released)
             segments = [closed for closed in self._closed_segments if closed.next > first]
             if self._segment is not None and not self._segment.failed:
                 segments.append(self._segment.closed())
@@ -186,7 +188,8 @@ class SegmentLog(Log):
         except BaseException as error:
             self._give_up_segment()
             for run in runs:
-                run.error, run.done = error, run.awaited
+                if run.awaited:
+                    run.error, run.done = error, True
             kept = [run for run in runs if not run.awaited]
             with self._lock:
                 self._waiting[:0] = kept
@@ -214,7 +217,7 @@ class SegmentLog(Log):
 
     def _begin_segment(self, count: int, payload_bytes: int) -> OpenSegment:
         closed = self._closed_segments
-        id = SegmentId(closed[-1].next if closed else self._released, self._next_counter)
+        id = SegmentId(self._certain_next, self._next_counter)
         self._next_counter += 1
         # Why noted first: whatever fails from here on leaves at most a file that does not count.
         self._garbage.append(id)
@@ -230,12 +233,13 @@ class SegmentLog(Log):
             return
         if segment.durable:
             self._closed_segments.append(segment.closed())
+            self._certain_next = segment.closed().next
         self._close_file(segment)
 
     def _close_file(self, segment: OpenSegment) -> None:
         try:
             segment.close()
-        except StorageUnavailableError as error:
+        except MillstreamError as error:
             # Nothing is lost: readers stop at the certain end, wherever the file ends.
             logger.warning("A segment of the log %s could not be cut to its length: %s", self._folder, error)
 
