@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
+SINGLE_UPSERTS_MAX = 256
+"""Up to so many rows PostgreSQL replaces one by one: emptying the temporary table costs it as much, about 3 ms."""
+
+
 class RowWriter(ABC):
     """Writes rows into one table, inside the transaction of a connection.
 
@@ -92,8 +96,8 @@ class SqliteRows(RowWriter):
 class PostgresRows(RowWriter):
     """Writes by COPY, fourteen times as fast as single inserts, for psycopg.
 
-    An upsert goes through a temporary table that each connection makes once and that is empty after every
-    transaction: making a new one for every batch would fill the database's catalogue.
+    An upsert of many rows goes through a temporary table that each connection makes once and that is empty after
+    every transaction: making a new one for every batch would fill the database's catalogue.
     """
 
     def write(self, connection: sa.Connection, columns: tuple[str, ...], rows: list[Row]) -> None:
@@ -104,6 +108,12 @@ class PostgresRows(RowWriter):
         with raw.cursor() as cursor:
             if not self.key:
                 _copy(cursor, f"COPY {table} ({names}) FROM STDIN", rows)
+                return
+            if len(rows) <= SINGLE_UPSERTS_MAX:
+                places = ", ".join(["%s"] * len(columns))
+                cursor.executemany(
+                    f"INSERT INTO {table} ({names}) VALUES ({places}) {self._on_conflict(quote, columns)}", rows
+                )
                 return
             staged = f"millstream_{_digest(table, names)}"
             cursor.execute(
@@ -121,8 +131,12 @@ class PostgresRows(RowWriter):
         # Why the database picks the newest row of each key: only it knows which keys are equal.
         return (
             f"INSERT INTO {table} ({names}) SELECT DISTINCT ON ({keys}) {names} FROM {staged} "
-            f"ORDER BY {keys}, millstream_place DESC ON CONFLICT ({keys}) DO {_action(quote, columns, self.key)}"
+            f"ORDER BY {keys}, millstream_place DESC {self._on_conflict(quote, columns)}"
         )
+
+    def _on_conflict(self, quote: Any, columns: tuple[str, ...]) -> str:
+        keys = ", ".join(quote.quote(name) for name in self.key)
+        return f"ON CONFLICT ({keys}) DO {_action(quote, columns, self.key)}"
 
 
 def writer_for(dialect: sa.Dialect, table: sa.Table, key: tuple[str, ...]) -> RowWriter:
