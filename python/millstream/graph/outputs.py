@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from millstream.errors import MillstreamError, UserCodeError
@@ -36,10 +37,16 @@ class Output(ABC):
         self.label = label
         self.slide_ms = node.slide_ms
         node.dependents += 1
+        self._key = ""
 
     def open(self, lineage_id: str) -> int | None:
         """Get ready; give the newest batch time that is committed already, or None."""
+        self._key = SinkLineage(lineage_id, self.name).key
         return None
+
+    def own(self, batch: Batch) -> Batch:
+        """Give the batch as functions of this output see it: with an identity of this output alone."""
+        return replace(batch, output=self._key)
 
     @abstractmethod
     def stage(self, run: BatchRun) -> Any:
@@ -71,9 +78,10 @@ class RDDOutput(Output):
         """Call the function; a batch in which the stream gives nothing has an empty RDD."""
         lineage = run.lineage(self.node)
         rdd: RDD[Any] = RDD(Held([]) if lineage is None else lineage, run.runner)
+        batch = self.own(run.batch)
         try:
-            with running_batch(run.batch):
-                self.f(rdd, run.batch)
+            with running_batch(batch):
+                self.f(rdd, batch)
         except MillstreamError:
             raise
         except Exception as error:
@@ -123,7 +131,7 @@ class DeliveryOutput(Output):
         """Hand the rows over."""
         try:
             with running_batch(batch):
-                self.delivery.deliver(batch, staged)
+                self.delivery.deliver(self.own(batch), staged)
         except MillstreamError:
             raise
         except Exception as error:

@@ -28,17 +28,19 @@ class Batch:
         time_ms: batch time, the end of the interval, milliseconds since the Unix epoch.
         attempt: 0 for the first run of the batch, 1 for the first retry, and so on.
         inputs: what each input contributed, by the name of the input.
+        output: in a function of an output operation, what names this output of this history of the program.
 
     Example:
         >>> Batch(1_500).time.isoformat()
         '1970-01-01T00:00:01.500000+00:00'
-        >>> Batch(1_500).id
-        '1500'
+        >>> Batch(1_500).id, Batch(1_500, output="counts-097a78f96fb2").id
+        ('1500', 'counts-097a78f96fb2-1500')
     """
 
     time_ms: int
     attempt: int = 0
     inputs: Mapping[str, BatchInput] = field(default_factory=dict)
+    output: str = ""
 
     @property
     def time(self) -> datetime:
@@ -47,5 +49,8 @@ class Batch:
 
     @property
     def id(self) -> str:
-        """An identity that every attempt of this batch shares; the idempotency key for outside systems."""
-        return str(self.time_ms)
+        """An identity that every attempt of this batch shares, in every run; the idempotency key for outside systems.
+
+        In a function of an output operation no other output, and no other history of a program, shares it.
+        """
+        return f"{self.output}-{self.time_ms}" if self.output else str(self.time_ms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +16,6 @@ META = "_millstream"
 MANIFEST_VERSION = 1
 
 _MANIFEST_NAME = re.compile(r"(\d+)\.json")
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.]+")
-SLUG_CHARACTERS = 60
-"""Characters of an output's name that file names carry; the whole name is in the manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +58,6 @@ class Manifest:
     files: list[DataFile]
 
 
-def output_key(lineage_id: str, output: str) -> str:
-    """Name a lineage's output in paths: readable, and different for different outputs and lineages.
-
-    Example:
-        >>> output_key("lineage-1", "word counts")
-        'word-counts-097a78f96fb2'
-    """
-    slug = _NOT_IN_NAMES.sub("-", output)[:SLUG_CHARACTERS].strip("-.") or "output"
-    identity = "\0".join((lineage_id, output)).encode()
-    return f"{slug}-{hashlib.blake2s(identity, digest_size=6).hexdigest()}"
-
-
 def hour_of(time_ms: int) -> str:
     """Name the folder of a batch time: its hour in UTC, so that no folder grows without end.
 
@@ -89,7 +73,7 @@ class ManifestLog:
 
     Args:
         directory: the sink's directory.
-        key: from `output_key`.
+        key: of the lineage.
     """
 
     def __init__(self, directory: LocalDirectory, key: str) -> None:

@@ -29,7 +29,6 @@ from millstream.sinks.manifest import (
     ManifestLog,
     encoded,
     hour_of,
-    output_key,
 )
 
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -185,7 +184,7 @@ class ManifestFiles(Sink[T_contra]):
 
     @property
     def _key(self) -> str:
-        return output_key(self._opened.lineage_id, self._opened.output)
+        return self._opened.key
 
     @property
     def _log(self) -> ManifestLog:

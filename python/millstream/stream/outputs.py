@@ -108,6 +108,35 @@ class OutputMethods(StreamCore[T_co]):
 
         self._put_out(lambda unique, label: RDDOutput(self.node, call, unique, label), at)
 
+    def foreach_batch(self, f: Callable[[list[T_co], Batch], Any], *, name: str | None = None) -> None:
+        """Call `f(records, batch)` for every batch, on the driver, in order of batch time, at least once.
+
+        Unlike the function of `foreach_rdd` it is called when the batch is committed, with all its records: never
+        for an attempt that failed, and again only when it raised itself or the program ended while it ran. A
+        function that keeps `batch.id` together with what it writes, in one transaction, writes each batch exactly
+        once: every run of a batch has the same id, no other batch, output or history of a program has it.
+
+        Args:
+            f: gets the list of records, empty for an empty batch, and the `Batch`. What it returns is ignored.
+            name: identity of the output, part of `batch.id`.
+
+        Example:
+            >>> import millstream as ms
+            >>> from millstream.testing import ManualClock
+            >>> clock, seen = ManualClock(), {}
+            >>> ssc = ms.StreamingContext(1.0, environment=ms.Environment(clock))
+            >>> words = ssc.queue_stream([["to", "be"], ["or"]])
+            >>> words.foreach_batch(lambda records, batch: seen.setdefault(batch.id, records), name="words")
+            >>> ssc.start(); clock.advance(2.0); ssc.stop()
+            True
+            >>> list(seen.values()), [batch_id.startswith("words-") for batch_id in seen]
+            ([['to', 'be'], ['or']], [True, True])
+        """
+        from millstream.sinks.collect import CollectTo
+
+        at = labelled("foreach_batch", f, takes=2, name=name)
+        self.deliver_to(CollectTo(lambda records, batch: f(records, batch)), at)
+
     def save_as_text_files(self, path: str | Path, *, name: str | None = None) -> None:
         """Write every batch as lines of text, exactly once; read them with `ms.read_committed(path)`.
 

@@ -69,7 +69,7 @@ def test_a_function_of_foreach_rdd_may_return_anything_and_know_the_batch(
             self.seen: list[Any] = []
 
         def write(self, rdd: ms.RDD[int], batch: ms.Batch) -> object:
-            self.seen.append((batch.id, rdd.collect(), ms.batch_time().isoformat()))
+            self.seen.append((batch.time_ms, rdd.collect(), ms.batch_time().isoformat()))
             return rdd.count  # Truthy, and no RDD.
 
     writer = Writer()
@@ -79,9 +79,50 @@ def test_a_function_of_foreach_rdd_may_return_anything_and_know_the_batch(
     either.start()
     clock.advance(2.0)
     assert writer.seen == [
-        ("1000", [1], "1970-01-01T00:00:01+00:00"),
-        ("2000", [2], "1970-01-01T00:00:02+00:00"),
+        (1_000, [1], "1970-01-01T00:00:01+00:00"),
+        (2_000, [2], "1970-01-01T00:00:02+00:00"),
     ]
+
+
+def test_the_id_of_a_batch_is_of_one_output_and_one_history(clock: ManualClock) -> None:
+    def ids(seed: int) -> list[str]:
+        seen = []
+        with ms.StreamingContext(1.0, environment=ms.Environment(ManualClock(), seed=seed)) as ssc:
+            numbers = ssc.queue_stream([[1], [2]])
+            numbers.foreach_rdd(lambda rdd, batch: seen.append(batch.id), name="a")
+            numbers.foreach_batch(lambda rows, batch: seen.append(batch.id), name="b")
+            numbers.collect_to(lambda rows, batch: seen.append(batch.id), name="c")
+            ssc.start()
+            ssc_clock = ssc._environment.clock
+            assert isinstance(ssc_clock, ManualClock)
+            ssc_clock.advance(2.0)
+        return seen
+
+    once = ids(1)
+    assert len(set(once)) == 6
+    assert ids(1) == once
+    assert set(ids(2)).isdisjoint(once)
+
+
+def test_a_batch_is_handed_over_again_only_when_that_failed(clock: ManualClock) -> None:
+    tries: list[tuple[str, int, list[int]]] = []
+    other: list[list[int]] = []
+
+    def write(rows: list[int], batch: ms.Batch) -> None:
+        tries.append((batch.id, batch.attempt, rows))
+        if len(tries) == 1:
+            raise ConnectionError("not now")
+
+    ssc = ms.StreamingContext(1.0, environment=ms.Environment(clock))
+    numbers = ssc.queue_stream([[1], []])
+    numbers.collect_to(other)
+    numbers.foreach_batch(write)
+    ssc.start()
+    clock.advance(3.0)
+    ssc.stop()
+    assert [rows for _, _, rows in tries][:3] == [[1], [1], []]
+    assert tries[0][0] == tries[1][0] != tries[2][0]
+    assert other[:2] == [[1], []]
 
 
 FORMATS: dict[str, Callable[[Any], list[str]]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +16,10 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 Receipt: TypeAlias = Any
 """What `stage` gives back: small plain data that tells `commit` and `discard` what was staged."""
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.]+")
+SLUG_CHARACTERS = 60
+"""Characters of an output's name that its key carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,18 @@ class SinkLineage:
     lineage_id: str
     output: str
     epoch: int = 0
+
+    @property
+    def key(self) -> str:
+        """A short name of history and output, fit for file names: readable, and another one for every other of them.
+
+        Example:
+            >>> SinkLineage("lineage-1", "word counts").key
+            'word-counts-097a78f96fb2'
+        """
+        slug = _NOT_IN_NAMES.sub("-", self.output)[:SLUG_CHARACTERS].strip("-.") or "output"
+        identity = "\0".join((self.lineage_id, self.output)).encode()
+        return f"{slug}-{hashlib.blake2s(identity, digest_size=6).hexdigest()}"
 
 
 class Sink(ABC, Generic[T_contra]):
