@@ -22,6 +22,7 @@ __all__ = [
     "InvalidLineError",
     "Lines",
     "MalformedError",
+    "NewerFormatError",
     "SegmentScan",
     "SocketLines",
     "SocketStats",
@@ -31,6 +32,7 @@ __all__ = [
     "count_words",
     "cut_lines",
     "debug_build",
+    "describe_chunk",
     "frame_group",
     "key_group",
     "pack_split",
@@ -44,6 +46,8 @@ __all__ = [
     "split_words",
     "unpack_pairs",
     "word_counts",
+    "write_entries",
+    "write_keys",
 ]
 
 _K = TypeVar("_K")
@@ -84,11 +88,15 @@ class UnencodableError(TypeError):
     """A value has no encoding.
 
     Attributes:
-        args: what is wrong with it, and in an error of `Encoder` the path to it and the index of the pair or None.
+        args: what is wrong with it, and in an error of `Encoder` also the path to it, of blocks the index of the key,
+            and whether it is in the key.
     """
 
 class MalformedError(ValueError):
     """Bytes are not what they should be; the text says what is wrong, and where."""
+
+class NewerFormatError(ValueError):
+    """Bytes have a layout of a newer version, which is the argument."""
 
 def debug_build() -> bool:
     """Say whether the core was compiled without optimisation; importing such a core warns."""
@@ -717,7 +725,7 @@ class Encoder:
         """Write a value.
 
         Raises:
-            UnencodableError: a part of it has no encoding; the arguments are the reason, the path, None.
+            UnencodableError: a part of it has no encoding; the arguments are the reason, the path, None, False.
         """
 
     def forget(self) -> None:
@@ -742,14 +750,14 @@ class Decoder:
         record_of: Callable[[int, str], tuple[type, tuple[str, ...], Any]],
         rebuild: Callable[[int, type, dict[str, Any]], Any],
     ) -> Decoder: ...
-    def decode(self, data: bytes | memoryview) -> Any:
+    def decode(self, data: _Bytes) -> Any:
         """Read one value that fills the data.
 
         Raises:
             MalformedError: the data are something else.
         """
 
-    def decode_all(self, data: bytes | memoryview) -> list[Any]:
+    def decode_all(self, data: _Bytes) -> list[Any]:
         """Read values that stand one behind another.
 
         Raises:
@@ -758,3 +766,37 @@ class Decoder:
 
     def forget(self) -> None:
         """Ask for classes anew."""
+
+def write_entries(encoder: Encoder, keys: list[Any], values: list[Any], start: int) -> tuple[bytes, int]:
+    """Write keys and their values as a block of a chunk, of at most 1,024 keys, and no more once it has 64 KiB.
+
+    Args:
+        encoder: writes keys and values.
+        keys: the keys; each gets its identity beside it.
+        values: as many values.
+        start: index of the first key that is written.
+
+    Returns:
+        The block, and the index behind its last key.
+
+    Raises:
+        UnencodableError: a key or a value has no encoding, or the equality of a key is not known.
+    """
+
+def write_keys(encoder: Encoder, keys: list[Any], start: int, touched_ms: int | None) -> tuple[bytes, int]:
+    """Write keys that were removed, or that were touched at a time, as a block of a chunk; see `write_entries`."""
+
+def describe_chunk(data: _Bytes) -> tuple[str, int | None, int, int | None, bool, int, int, int]:
+    """Say what a chunk is, without reading keys or values.
+
+    Args:
+        data: the chunk; it must not change meanwhile.
+
+    Returns:
+        Kind, newest batch (milliseconds), hidden keys, time before which all touched keys have timed out, whether
+        values may be pickles; how many keys have values, were removed, were touched.
+
+    Raises:
+        MalformedError: it is no chunk.
+        NewerFormatError: a newer version made it.
+    """

@@ -36,6 +36,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// Stored bytes have a layout that a newer version made.
+    #[error("the layout has version {0}")]
+    NewerFormat(i64),
+
     /// The operating system refused.
     #[error("{path}: {source}", path = path.display())]
     File {

@@ -15,6 +15,7 @@ pub mod code {
     pub const SURROGATES: i8 = 6;
     pub const RECORD: i8 = 10;
     pub const NAMED_TUPLE: i8 = 11;
+    pub const UUID: i8 = 33;
     /// Only in the identities of keys: a member of an enumeration.
     pub const MEMBER: i8 = 120;
     /// Only in the identities of keys: the fields that the equality of a dataclass compares.
@@ -34,14 +35,21 @@ mod exception {
         pyo3::exceptions::PyValueError,
         "Bytes are not what they should be."
     );
+    pyo3::create_exception!(
+        millstream._core,
+        NewerFormatError,
+        pyo3::exceptions::PyValueError,
+        "Bytes have a layout that a newer version made."
+    );
 }
-pub use exception::{MalformedError, UnencodableError};
+pub use exception::{MalformedError, NewerFormatError, UnencodableError};
 
 /// Add what this file offers to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("UnencodableError", py.get_type::<UnencodableError>())?;
     module.add("MalformedError", py.get_type::<MalformedError>())?;
+    module.add("NewerFormatError", py.get_type::<NewerFormatError>())?;
     module.add_class::<crate::encoder::Encoder>()?;
     module.add_class::<crate::decoder::Decoder>()
 }

@@ -64,7 +64,7 @@ impl Encoder {
         // SAFETY: the argument lives as long as the call.
         match unsafe { writer.value(value.as_ptr(), 0) } {
             Ok(()) => Ok(PyBytes::new(py, &writer.out)),
-            Err(refusal) => Err(refusal.into_error(py, None)),
+            Err(refusal) => Err(refusal.into_error(py, None, false)),
         }
     }
 
@@ -167,8 +167,8 @@ impl Refusal {
         self
     }
 
-    /// Make the exception: its arguments are the reason, the path, and where there is one the index of the pair.
-    pub fn into_error(self, py: Python<'_>, index: Option<usize>) -> PyErr {
+    /// Make the exception: its arguments are the reason, the path, of pairs the index, and whether it is of the key.
+    pub fn into_error(self, py: Python<'_>, index: Option<usize>, is_key: bool) -> PyErr {
         if let Some(cause) = &self.cause
             && !cause.is_instance_of::<PyException>(py)
         {
@@ -184,7 +184,7 @@ impl Refusal {
         if self.steps.len() > STEPS_MAX {
             path.push('…');
         }
-        let error = UnencodableError::new_err((self.reason, path, index));
+        let error = UnencodableError::new_err((self.reason, path, index, is_key));
         if let Some(cause) = self.cause
             && !cause.is_instance_of::<UnencodableError>(py)
         {

@@ -20,6 +20,7 @@ mod exception {
 /// Turn an error of the core into the exception that stands for it.
 pub fn raise(py: Python<'_>, error: Error) -> PyErr {
     match error {
+        Error::NewerFormat(version) => crate::codec::NewerFormatError::new_err(version),
         Error::Malformed { .. } => crate::codec::malformed(error.to_string()),
         Error::Invalid(_) => PyValueError::new_err(error.to_string()),
         Error::Lifecycle(_) => PyRuntimeError::new_err(error.to_string()),

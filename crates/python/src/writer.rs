@@ -354,7 +354,7 @@ impl<'a, 'py> Writer<'a, 'py> {
         find().map_err(|error| Refusal::of(self.py, error))
     }
 
-    fn extension(&mut self, code: i8, content: impl FnOnce(&mut Self) -> Done) -> Done {
+    pub fn extension(&mut self, code: i8, content: impl FnOnce(&mut Self) -> Done) -> Done {
         let start = message::begin_extension(&mut self.out, code);
         content(self)?;
         if message::end_extension(&mut self.out, start) {

@@ -136,7 +136,7 @@ class Codec:
 
 def refusal(error: UnencodableError, name: str) -> EncodingError:
     """Make the error for a value that is refused: which part, and why."""
-    reason, path, _ = error.args
+    reason, path, *_ = error.args
     return EncodingError(
         "A value cannot be kept in a checkpoint.",
         detail=f"`{name}{path}` {reason}.",
