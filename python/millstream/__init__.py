@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from millstream.rdd.rdd import RDD
     from millstream.sinks.read_committed import read_committed
     from millstream.state.state import State
+    from millstream.state.state_options import StateOptions
     from millstream.state.state_spec import StateSpec
     from millstream.stream.dstream import DStream
 
@@ -65,6 +66,7 @@ _HOMES: Final = {
     "SinkLineage": "millstream.model.ports.sink",
     "Split": "millstream.model.ports.replayable_source",
     "State": "millstream.state.state",
+    "StateOptions": "millstream.state.state_options",
     "StateSpec": "millstream.state.state_spec",
     "StatsReportListener": "millstream.observe.stats_report_listener",
     "StreamingContext": "millstream.context.streaming_context",
@@ -105,6 +107,7 @@ __all__ = [
     "SinkLineage",
     "Split",
     "State",
+    "StateOptions",
     "StateSpec",
     "StatsReportListener",
     "StreamingContext",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from millstream.errors import LifecycleError
 from millstream.execution.backend import Backend
 from millstream.execution.task import Task
 from millstream.model.batch import Batch
+from millstream.state.table_format import TableFormat
+from millstream.state.table_load import TableLoad
 
 
 class ClosedBackend(Backend):
@@ -39,6 +41,18 @@ class ClosedBackend(Backend):
 
     def drop_state(self) -> None:
         """There is no state."""
+
+    def persist_state(self, formats: Mapping[str, TableFormat]) -> NoReturn:
+        """Refuse."""
+        raise closed()
+
+    def state_changes(self, batch_ms: int) -> NoReturn:
+        """Refuse."""
+        raise closed()
+
+    def load_state(self, loads: Sequence[TableLoad], done_ms: int) -> NoReturn:
+        """Refuse."""
+        raise closed()
 
     def close(self) -> None:
         """There is nothing to end."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millstream.execution.task import Task
 from millstream.model.batch import Batch
 from millstream.model.partition import PartitionData
+from millstream.state.state_change import StateChange
+from millstream.state.table_format import TableFormat
+from millstream.state.table_load import TableLoad
 
 
 class Backend(ABC):
@@ -51,7 +54,35 @@ class Backend(ABC):
 
     @abstractmethod
     def drop_state(self) -> None:
-        """Forget all state: the program that it belongs to has ended."""
+        """Forget all state and its formats: the program that it belongs to has ended."""
+
+    @abstractmethod
+    def persist_state(self, formats: Mapping[str, TableFormat]) -> None:
+        """Encode what each batch from now on changes, in the tables of these operators.
+
+        Args:
+            formats: how each table is written, by operator.
+        """
+
+    @abstractmethod
+    def state_changes(self, batch_ms: int) -> list[StateChange]:
+        """Give what a batch under way changed in the tables with a format, without those that it left as they were.
+
+        Raises:
+            UserCodeError: a value cannot be encoded.
+        """
+
+    @abstractmethod
+    def load_state(self, loads: Sequence[TableLoad], done_ms: int) -> None:
+        """Fill tables with stored state, before the first batch.
+
+        Args:
+            loads: the tables, one of each operator.
+            done_ms: the newest batch in them.
+
+        Raises:
+            UserCodeError: a function that brings values up to date raised.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -21,6 +21,7 @@ FramesForm: TypeAlias = Sequence[Any]
 COMMIT: Final = "commit"
 ROLL_BACK: Final = "roll_back"
 DROP: Final = "drop"
+PERSIST: Final = "persist"
 
 BEFORE_TASKS: Final = -1
 """No task was at fault: what they need could not be made in the worker."""
@@ -59,11 +60,13 @@ class LoadState(NamedTuple):
     """Driver: these are the state tables that your predecessor held. No answer.
 
     Attributes:
+        formats: how tables are written to the state log, packed, by operator; None where there is none.
         tables: of each the operator, the partition, slices of the last snapshot packed together or None, deltas of
             committed batches after it, deltas of batches in flight.
         views: rows that the driver still names: number, operator, partition, kind of rows.
     """
 
+    formats: bytes | None
     tables: Sequence[tuple[str, int, Frame | None, Sequence[Frame], Sequence[Frame]]]
     views: Sequence[tuple[int, str, int, type[StateRows]]]
 
@@ -78,8 +81,8 @@ class RunTasks(NamedTuple):
         shipments: numbers of the objects and frames of each shipment that the worker has not got.
         ended_objects: numbers that will not be named again.
         ended_data: likewise.
-        state: what became of batches since the last message: `COMMIT` or `ROLL_BACK` and the batch time, ms; or
-            `DROP` and 0, when all state is to be forgotten.
+        state: what became of batches since the last message: `COMMIT` or `ROLL_BACK` and the batch time, ms; `DROP`
+            and 0, when all state is to be forgotten; `PERSIST` and packed formats, in which tables are to be written.
         snapshot_of: operator and partition of a table that the driver wants a snapshot of, or None.
         broadcasts: number and frames of each value that the worker has not got.
         ended_broadcasts: numbers whose values will not be asked for again.
@@ -91,7 +94,7 @@ class RunTasks(NamedTuple):
     shipments: Sequence[tuple[Sequence[int], FramesForm]]
     ended_objects: Sequence[int]
     ended_data: Sequence[int]
-    state: Sequence[tuple[str, int]]
+    state: Sequence[tuple[str, Any]]
     snapshot_of: tuple[str, int] | None
     broadcasts: Sequence[tuple[int, FramesForm]]
     ended_broadcasts: Sequence[int]
@@ -108,14 +111,15 @@ class Done(NamedTuple):
             pieces; a `View` where the rows stay with the worker.
         printed_bytes: how much was printed so far to stdout and to stderr.
         additions: what the tasks added to accumulators, packed, or None.
-        deltas: what the batch changed in the tables that the tasks touched: operator, partition, delta.
+        deltas: what the batch changed in the tables that the tasks touched: operator, partition, delta, and how many
+            keys it changed where the delta is a chunk for the state log, else 0.
         slices: parts of the snapshot that was asked for, an empty one behind the last.
     """
 
     results: Sequence[Any]
     printed_bytes: tuple[int, int]
     additions: bytes | None
-    deltas: Sequence[tuple[str, int, bytes]]
+    deltas: Sequence[tuple[str, int, bytes, int]]
     slices: Sequence[bytes]
 
 

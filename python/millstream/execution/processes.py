@@ -6,19 +6,20 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from millstream.encoding.rows import unpack
+from millstream.encoding.rows import pack, unpack
 from millstream.environment.clock import SystemClock
 from millstream.errors import BackendUnavailableError, ConfigurationError, LifecycleError
 from millstream.execution.backend import Backend
 from millstream.execution.data_numbers import DataNumbers
 from millstream.execution.executor import Executor
 from millstream.execution.launcher import Launcher
+from millstream.execution.load_tasks import load_tasks
 from millstream.execution.messages import BatchForm
 from millstream.execution.packed import Fetched, Packed
-from millstream.execution.readers import HeldReader
+from millstream.execution.readers import HeldReader, StepReader
 from millstream.execution.shipments import Shipments
 from millstream.execution.stage_run import StageRun
 from millstream.execution.task import Task
@@ -29,6 +30,9 @@ from millstream.model.accumulator import apply_accumulators
 from millstream.model.batch import Batch
 from millstream.model.partition import PartitionData
 from millstream.rdd.operations import Collect, Count
+from millstream.state.state_change import StateChange
+from millstream.state.table_format import TableFormat
+from millstream.state.table_load import TableLoad
 
 START_TIMEOUT_S = 60.0
 """A worker is ready in about 0.2 s; a machine that swaps or compiles takes longer."""
@@ -168,6 +172,29 @@ class ProcessesBackend(Backend):
         with self._lock:
             for link in self._links:
                 link.drop_state()
+
+    def persist_state(self, formats: Mapping[str, TableFormat]) -> None:
+        """Have workers encode what each batch changes; the driver passes it on without looking inside."""
+        packed = pack(dict(formats))
+        with self._lock:
+            for link in self._links:
+                link.persist_state(packed)
+
+    def state_changes(self, batch_ms: int) -> list[StateChange]:
+        """Give what came back with the results of a batch's tasks."""
+        with self._lock:
+            return [change for link in self._links for change in link.replicas.changes(batch_ms)]
+
+    def load_state(self, loads: Sequence[TableLoad], done_ms: int) -> None:
+        """Have each worker fill its tables, and keep replicas of them."""
+        with self._lock:
+            tasks = load_tasks(loads)
+            snapshots = self.run(tasks, Batch(done_ms))
+            for task, snapshot in zip(tasks, snapshots, strict=True):
+                reader = task.pipeline.reader
+                assert isinstance(reader, StepReader)
+                link = self._links[task.partition % len(self._links)]
+                link.replicas.load(reader.operator_id, task.partition, done_ms, snapshot)
 
     def worker_pids(self) -> list[int]:
         """Give the process ids of the workers that are there; waits until those that start are ready."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from millstream.encoding.rows import Frame, pack
 from millstream.execution.snapshot_slices import batch_of
 from millstream.state.replica import StateReplica
+from millstream.state.state_change import StateChange
 from millstream.state.store import TableId
 
 
@@ -17,7 +18,9 @@ class Replicas:
 
     Example:
         >>> replicas = Replicas()
-        >>> replicas.take_deltas(1_000, [("counts", 0, b"delta")])
+        >>> replicas.take_deltas(1_000, [("counts", 0, b"delta", 1)])
+        >>> replicas.changes(1_000)
+        [StateChange(table='counts', partition=0, data=b'delta', records=1)]
         >>> replicas.commit(1_000)
         >>> replicas.images()
         [('counts', 0, None, (b'delta',), ())]
@@ -26,12 +29,25 @@ class Replicas:
     def __init__(self) -> None:
         self._tables: dict[TableId, StateReplica] = {}
         self._batches_ms: dict[TableId, list[int]] = {}
+        self._changes: dict[int, dict[TableId, StateChange]] = {}
         self._slices: list[bytes] = []
         self._in_progress: TableId | None = None
 
-    def take_deltas(self, batch_ms: int, deltas: Sequence[tuple[str, int, bytes]]) -> None:
+    def load(self, operator: str, partition: int, batch_ms: int, snapshot: Frame) -> None:
+        """Begin a replica with slices of a snapshot, packed together."""
+        replica = self._tables[operator, partition] = StateReplica()
+        replica.load(batch_ms, snapshot)
+        self._batches_ms[operator, partition] = [batch_ms]
+
+    def changes(self, batch_ms: int) -> list[StateChange]:
+        """Give what a batch under way changed, as it goes to the state log."""
+        return [change for change in self._changes.get(batch_ms, {}).values() if change.records]
+
+    def take_deltas(self, batch_ms: int, deltas: Sequence[tuple[str, int, bytes, int]]) -> None:
         """Keep what a batch changed."""
-        for operator, partition, delta in deltas:
+        changes = self._changes.setdefault(batch_ms, {})
+        for operator, partition, delta, records in deltas:
+            changes[operator, partition] = StateChange(operator, partition, delta, records)
             replica = self._tables.get((operator, partition))
             if replica is None:
                 replica = self._tables[operator, partition] = StateReplica()
@@ -46,6 +62,8 @@ class Replicas:
 
     def commit(self, batch_ms: int) -> None:
         """Make a batch final."""
+        for done_ms in [ms for ms in self._changes if ms <= batch_ms]:
+            del self._changes[done_ms]
         for replica in self._tables.values():
             replica.commit(batch_ms)
         for batches_ms in self._batches_ms.values():
@@ -54,6 +72,8 @@ class Replicas:
 
     def roll_back(self, batch_ms: int) -> None:
         """Drop a batch and those after it."""
+        for later_ms in [ms for ms in self._changes if ms >= batch_ms]:
+            del self._changes[later_ms]
         for replica in self._tables.values():
             replica.rollback(batch_ms)
         for batches_ms in self._batches_ms.values():

@@ -63,9 +63,14 @@ class SnapshotSlices:
         return not self._ready and (self._packed_all or not self.advance())
 
 
+def whole_snapshot(table: StateTable) -> bytes:
+    """Give all slices of a table, packed together."""
+    return pack(list(_slices(table.snapshot())))
+
+
 def joined(slices: Sequence[bytes]) -> Snapshot:
     """Make the snapshot of its slices."""
-    batch_ms, hidden_count = unpack(slices[0])
+    batch_ms, hidden_count, downtimes = unpack(slices[0])
     values: dict[Any, Any] = {}
     idle: dict[int, list[Any]] = {}
     for data in slices[1:]:
@@ -74,7 +79,8 @@ def joined(slices: Sequence[bytes]) -> Snapshot:
             values.update(part)
         else:
             idle.setdefault(touched_ms, []).extend(part)
-    return Snapshot(batch_ms, values, tuple((ms, tuple(keys)) for ms, keys in idle.items()), hidden_count)
+    buckets = tuple((ms, tuple(keys)) for ms, keys in idle.items())
+    return Snapshot(batch_ms, values, buckets, hidden_count, downtimes)
 
 
 def batch_of(slices: Sequence[bytes]) -> int | None:
@@ -84,7 +90,7 @@ def batch_of(slices: Sequence[bytes]) -> int | None:
 
 
 def _slices(snapshot: Snapshot) -> Iterator[bytes]:
-    yield pack((snapshot.batch_ms, snapshot.hidden_count))
+    yield pack((snapshot.batch_ms, snapshot.hidden_count, snapshot.downtimes))
     for part in _runs(snapshot.values.items()):
         yield pack((None, dict(part)))
     for touched_ms, keys in snapshot.idle:

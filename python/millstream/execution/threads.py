@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millstream.errors import LifecycleError
 from millstream.execution.backend import Backend
 from millstream.execution.executor import Executor
+from millstream.execution.load_tasks import load_tasks
 from millstream.execution.task import Task
 from millstream.model.accumulator import apply_accumulators, drain_accumulators
 from millstream.model.batch import Batch
+from millstream.state.state_change import StateChange
+from millstream.state.table_format import TableFormat
+from millstream.state.table_load import TableLoad
 
 
 class ThreadsBackend(Backend):
@@ -27,6 +31,7 @@ class ThreadsBackend(Backend):
         self.executor = Executor()
         self._lock = threading.RLock()
         self._running = False
+        self._formats: Mapping[str, TableFormat] = {}
 
     def run(self, tasks: Sequence[Task], batch: Batch | None) -> list[Any]:
         """Run the tasks here."""
@@ -60,6 +65,19 @@ class ThreadsBackend(Backend):
     def drop_state(self) -> None:
         """Forget all state."""
         self.executor.state.clear()
+        self._formats = {}
+
+    def persist_state(self, formats: Mapping[str, TableFormat]) -> None:
+        """Encode what each batch from now on changes, when `state_changes` asks for it."""
+        self._formats = formats
+
+    def state_changes(self, batch_ms: int) -> list[StateChange]:
+        """Encode what a batch under way changed."""
+        return self.executor.state.changes(batch_ms, self._formats)
+
+    def load_state(self, loads: Sequence[TableLoad], done_ms: int) -> None:
+        """Fill tables with stored state."""
+        self.run(load_tasks(loads), Batch(done_ms))
 
     def close(self) -> None:
         """End what tasks have left running on their event loop."""

@@ -11,17 +11,18 @@ import signal
 import socket
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millstream._core import pack_split
-from millstream.encoding.rows import pack, unpack, unpack_frames
+from millstream.encoding.rows import Frame, pack, unpack, unpack_frames
 from millstream.errors import InternalError, ShippingError
 from millstream.execution.executor import Executor
 from millstream.execution.messages import (
     BEFORE_TASKS,
     COMMIT,
     HELD_PIECE_RECORDS_MIN,
+    PERSIST,
     ROLL_BACK,
     Data,
     Done,
@@ -41,7 +42,7 @@ from millstream.execution.packed import ATOMS, KeysAndValues, Packed, PackedForm
 from millstream.execution.progress import Progress
 from millstream.execution.readers import StepReader
 from millstream.execution.remote_error import pack_error
-from millstream.execution.snapshot_slices import SnapshotSlices, joined
+from millstream.execution.snapshot_slices import SnapshotSlices, joined, whole_snapshot
 from millstream.execution.task import Task
 from millstream.execution.task_form import FormReader
 from millstream.execution.wire import Wire, WireClosedError
@@ -50,9 +51,12 @@ from millstream.model.batch import Batch, BatchInput
 from millstream.model.broadcast import drop_broadcast, install_broadcast
 from millstream.rdd.exchange import CombineByKey, Exchange
 from millstream.rdd.partitioner import KeyGroups
+from millstream.state.chunk import decode_delta
 from millstream.state.delta import Delta
+from millstream.state.load_step import LoadStep
 from millstream.state.rows import StateRows
 from millstream.state.snapshots import StateSnapshots
+from millstream.state.table_format import TableFormat
 
 _PR_SET_PDEATHSIG = 1
 
@@ -76,6 +80,7 @@ class Worker:
         self._data: dict[int, Any] = {}
         self._batch: Batch | None = None
         self._slices: SnapshotSlices | None = None
+        self._formats: Mapping[str, TableFormat] = {}
         self._place, self._workers = 0, 1
 
     def run(self) -> None:
@@ -132,7 +137,7 @@ class Worker:
 
     def _run_tasks(self, message: RunTasks) -> None:
         results: list[Any] = []
-        deltas: list[tuple[str, int, bytes]] = []
+        deltas: list[tuple[str, int, bytes, int]] = []
         progress = self._progress
         step = BEFORE_TASKS
         try:
@@ -144,7 +149,7 @@ class Worker:
                 results.append(self._result(task, form[-1]))
                 if type(task.pipeline.reader) is StepReader:
                     self._note_delta(task.pipeline.reader, deltas)
-            slices = self._more_slices(message.snapshot_of, sum(len(delta) for _, _, delta in deltas))
+            slices = self._more_slices(message.snapshot_of, sum(len(delta) for _, _, delta, _ in deltas))
             additions = _packed_additions()
         except Exception as error:
             progress.task = None
@@ -182,15 +187,18 @@ class Worker:
             time_ms, attempt, inputs = message.batch
             self._batch = Batch(time_ms, attempt, {name: BatchInput(*given) for name, given in inputs.items()})
 
-    def _change_state(self, changes: Sequence[tuple[str, int]]) -> None:
+    def _change_state(self, changes: Sequence[tuple[str, Any]]) -> None:
         state = self._executor.state
-        for what, batch_ms in changes:
+        for what, given in changes:
             if what == COMMIT:
-                state.commit(batch_ms)
+                state.commit(given)
             elif what == ROLL_BACK:
-                state.rollback(batch_ms)
+                state.rollback(given)
+            elif what == PERSIST:
+                self._formats = unpack(given)
             else:
                 state.clear()
+                self._formats = {}
                 self._slices = None
 
     def _unpacked(self, data: Any) -> Any:
@@ -214,6 +222,9 @@ class Worker:
             )
         result = self._executor.run(task, self._batch)
         if task.end is not None:
+            reader = task.pipeline.reader
+            if isinstance(reader, StepReader) and isinstance(reader.step, LoadStep):
+                return whole_snapshot(self._executor.state.table(reader.operator_id, reader.index))
             return result if type(result) in ATOMS else Packed.of_result(result).form()
         if number is not None:
             self._data[number] = result
@@ -251,11 +262,17 @@ class Worker:
         if len(piece) >= HELD_PIECE_RECORDS_MIN:
             self._data[number] = piece
 
-    def _note_delta(self, reader: StepReader, deltas: list[tuple[str, int, bytes]]) -> None:
-        if not isinstance(reader.step, StateSnapshots):
-            assert self._batch is not None
-            table = self._executor.state.table(reader.operator_id, reader.index)
-            deltas.append((reader.operator_id, reader.index, table.delta(self._batch.time_ms).pack()))
+    def _note_delta(self, reader: StepReader, deltas: list[tuple[str, int, bytes, int]]) -> None:
+        if isinstance(reader.step, (StateSnapshots, LoadStep)):
+            return
+        assert self._batch is not None
+        operator, partition = reader.operator_id, reader.index
+        delta = self._executor.state.table(operator, partition).delta(self._batch.time_ms)
+        format = self._formats.get(operator)
+        if format is None:
+            deltas.append((operator, partition, delta.pack(), 0))
+        else:
+            deltas.append((operator, partition, format.encode(delta), delta.records))
 
     def _more_slices(self, snapshot_of: tuple[str, int] | None, delta_bytes: int) -> list[bytes]:
         """Give what is ready of the snapshot that the driver asked for, an empty slice behind the last one."""
@@ -284,15 +301,20 @@ class Worker:
 
     def _load_state(self, message: LoadState) -> None:
         state = self._executor.state
+        self._formats = {} if message.formats is None else unpack(message.formats)
         for operator, partition, snapshot, deltas, open_deltas in message.tables:
             table = state.table(operator, partition)
             table.load(
                 None if snapshot is None else joined(unpack(snapshot)),
-                [Delta.unpack(delta) for delta in deltas],
-                [Delta.unpack(delta) for delta in open_deltas],
+                [self._delta(operator, delta) for delta in deltas],
+                [self._delta(operator, delta) for delta in open_deltas],
             )
         for number, operator, partition, kind in message.views:
             self._data[number] = state.table(operator, partition).viewed(kind)
+
+    def _delta(self, operator: str, data: Frame) -> Delta:
+        format = self._formats.get(operator)
+        return Delta.unpack(data) if format is None else decode_delta(bytes(data), format.codec)
 
 
 def _spreads_a_dict_by_key_group(exchange: Exchange) -> bool:

@@ -16,6 +16,7 @@ from millstream.execution.messages import (
     COMMIT,
     DROP,
     HELD_PIECE_RECORDS_MIN,
+    PERSIST,
     ROLL_BACK,
     BatchForm,
     Data,
@@ -101,6 +102,7 @@ class WorkerLink(Names):
         self._numbers = numbers
         self._fetch = fetch
         self._touched: set[int] = set()
+        self._formats: bytes | None = None
         self._views: dict[int, tuple[View, int]] = {}
         # Filled while one order is put together: objects and data that it names, data that it carries.
         self._using: dict[int, None] = {}
@@ -115,7 +117,7 @@ class WorkerLink(Names):
         self._held_bytes = 0
         self._copies = BroadcastCopies()
         self._path = sys.path.copy()
-        self._state_changes: list[tuple[str, int]] = []
+        self._state_changes: list[tuple[str, Any]] = []
         self._ended_objects: list[int] = []
         self._ended_data: list[int] = []
 
@@ -132,10 +134,10 @@ class WorkerLink(Names):
         self._note_empty()
         self.replicas.give_up_snapshot()
         tables = self.replicas.images()
-        if not tables:
+        if not tables and self._formats is None:
             return
         try:
-            self.place.tell(LoadState(tables, self._lost_views()))
+            self.place.tell(LoadState(self._formats, tables, self._lost_views()))
         except WireClosedError:
             raise
         except BaseException:
@@ -365,9 +367,19 @@ class WorkerLink(Names):
             self._touched -= touched
             self._state_changes.append((ROLL_BACK, batch_ms))
 
+    def persist_state(self, formats: bytes) -> None:
+        """Have the changes of each batch encoded for the state log.
+
+        Args:
+            formats: how each table is written, by operator, packed.
+        """
+        self._formats = formats
+        self._state_changes.append((PERSIST, formats))
+
     def drop_state(self) -> None:
         """Have all state forgotten."""
         self.replicas = Replicas()
+        self._formats = None
         self._touched.clear()
         self._state_changes.append((DROP, 0))
 

@@ -9,14 +9,31 @@ from millstream.rdd.exchange import ByKey
 from millstream.rdd.lineage import Held, Lineage, Shuffled, Stepped
 from millstream.rdd.partitioner import Partitioner
 from millstream.state.snapshots import StateSnapshots
+from millstream.state.state_options import DEFAULT_OPTIONS, StateOptions
 from millstream.state.step import StateStep
 
 
 class StateNode(MemoryNode):
-    """A state step over the pairs of its parent, which are brought to the partition of their key first."""
+    """A state step over the pairs of its parent, which are brought to the partition of their key first.
 
-    def __init__(self, parent: Node, step: StateStep, partitioner: Partitioner, label: Label) -> None:
+    Args:
+        parent: gives pairs.
+        step: what is done to the state.
+        partitioner: how the state is spread.
+        label: where the program added it.
+        options: how the state is kept in a checkpoint.
+    """
+
+    def __init__(
+        self,
+        parent: Node,
+        step: StateStep,
+        partitioner: Partitioner,
+        label: Label,
+        options: StateOptions = DEFAULT_OPTIONS,
+    ) -> None:
         super().__init__((parent,), parent.slide_ms, label)
+        self.options = options
         self.step = step
         self.partitioner = partitioner
         self._exchange = ByKey(partitioner, label)

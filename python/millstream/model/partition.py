@@ -65,6 +65,12 @@ def rows_of(data: PartitionData) -> Rows:
     return data.rows() if isinstance(data, Columns) else data
 
 
+def opened(data: PartitionData) -> PartitionData:
+    """Give partition data as rows or columns that are here, also where it came packed."""
+    own = getattr(data, "unpack", None)
+    return data if own is None else own()
+
+
 def lasting(data: PartitionData) -> PartitionData:
     """Give partition data that no later batch can change: lazy views are made into lists.
 

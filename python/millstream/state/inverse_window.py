@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from millstream.encoding.copies import ATOMS, copied
@@ -11,10 +11,14 @@ from millstream.errors import InternalError, shown
 from millstream.model.batch import Batch
 from millstream.model.label import Label
 from millstream.model.partition import Rows
+from millstream.state.delta import Snapshot
 from millstream.state.rows import StateRows
 from millstream.state.step import NO_RECORD, Pair, StateStep, pairs_of
 from millstream.state.table import StateTable
 from millstream.state.version import ABSENT, UNTOUCHED, Version, check_key
+
+PLAIN_ENTRY = 2
+"""A value, and in how many parts its key occurs; a filter adds whether the key is hidden."""
 
 
 class WindowRows(StateRows):
@@ -95,6 +99,30 @@ class InverseWindow(StateStep):
             return table.viewed(WindowRows)
         self._hide(version, self.filter, batch)
         return table.viewed(FilteredWindowRows)
+
+    def upgraded(self, value: Any, upgrade: Callable[[Any], Any]) -> Any:
+        """Bring the running value up to date; in how many parts the key occurs stays."""
+        return upgrade(value[0]), *value[1:]
+
+    def fitted(self, snapshot: Snapshot, batch: Batch) -> Snapshot:
+        """Ask the filter, which may be another one now, about every key."""
+        values, shows = snapshot.values, self.filter
+        if shows is None:
+            if any(len(entry) > PLAIN_ENTRY for entry in values.values()):
+                values = {key: (entry[0], entry[1]) for key, entry in values.items()}
+            return replace(snapshot, values=values, hidden_count=0)
+        asked: dict[Any, Any] = {}
+        hidden_count = 0
+        pair: Any = NO_RECORD
+        try:
+            for key, entry in values.items():
+                pair = key, entry[0]
+                is_hidden = not shows(pair)
+                hidden_count += is_hidden
+                asked[key] = entry[0], entry[1], is_hidden
+        except Exception as error:
+            raise self.failure(batch, pair, error) from error
+        return replace(snapshot, values=asked, hidden_count=hidden_count)
 
     def _take_away(self, version: Version, leaving: Sequence[Iterable[Pair]], batch: Batch) -> list[Any]:
         """Take the leaving parts away, and list the keys that were left with no part."""

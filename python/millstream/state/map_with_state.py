@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
@@ -12,6 +12,7 @@ from millstream.model.arity import wants_batch
 from millstream.model.batch import Batch
 from millstream.model.label import Label
 from millstream.model.partition import Rows
+from millstream.state.delta import Snapshot
 from millstream.state.state import REMOVED, UNCHANGED, UPDATED, State
 from millstream.state.step import NO_RECORD, Pair, StateStep, pairs_of
 from millstream.state.table import StateTable
@@ -69,6 +70,17 @@ class MapWithState(StateStep):
             self._time_out(version, table.due(batch.time_ms - self.timeout_ms), call, state, mapped, batch)
         state._close()
         return mapped
+
+    def fitted(self, snapshot: Snapshot, batch: Batch) -> Snapshot:
+        """Keep idle times where there is a timeout; a key that has none yet is idle from the newest batch on."""
+        if self.timeout_ms is None:
+            return replace(snapshot, idle=())
+        values = snapshot.values
+        idle = tuple((touched_ms, tuple(key for key in keys if key in values)) for touched_ms, keys in snapshot.idle)
+        if sum(len(keys) for _, keys in idle) < len(values):
+            known = {key for _, keys in idle for key in keys}
+            idle = (*idle, (batch.time_ms, tuple(key for key in values if key not in known)))
+        return replace(snapshot, idle=idle)
 
     def _map_records(
         self,

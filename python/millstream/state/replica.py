@@ -100,6 +100,11 @@ class StateReplica:
         self._snapshot = snapshot
         self.snapshot_bytes = len(snapshot)
 
+    def load(self, batch_ms: int, snapshot: Frame) -> None:
+        """Begin with a snapshot of a committed batch."""
+        self.committed_ms = batch_ms
+        self.renew(batch_ms, snapshot)
+
     def image(self) -> ReplicaImage:
         """Give what a worker needs to make the table again."""
         committed_ms = self.committed_ms

@@ -9,6 +9,7 @@ from millstream.errors import ArgumentTypeError, ConfigurationError, shown
 from millstream.model.batch import Batch
 from millstream.model.durations import Duration, duration_ms
 from millstream.state.state import State
+from millstream.state.state_options import StateOptions
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -37,13 +38,14 @@ class StateSpec(Generic[K, V, S, T]):
     stream; None gives no record. When it requires four arguments, the batch is the fourth. With a timeout, a key
     that is idle for longer gets one last call with the value None, where `state.is_timing_out()` is true.
 
-    A spec does not change: `initial_state`, `timeout` and `partitions` give a new one.
+    A spec does not change: `initial_state`, `timeout`, `partitions` and `state` give a new one.
 
     Args:
         f: `f(key, value | None, state)` or `f(key, value | None, state, batch)`.
         initial_state: (key, state) pairs, a mapping, or an RDD of pairs; of equal keys the last one counts.
         timeout: seconds (or timedelta) without a record, counted in batch time, after which a key is dropped.
         partitions: how many partitions the state is spread over; None takes the program's default.
+        state: how the state is kept in a checkpoint.
 
     Raises:
         ArgumentTypeError: `f` cannot be called.
@@ -58,7 +60,7 @@ class StateSpec(Generic[K, V, S, T]):
         (30000, [('a', 10)])
     """
 
-    __slots__ = ("_initial", "f", "partitions_count", "timeout_ms")
+    __slots__ = ("_initial", "f", "options", "partitions_count", "timeout_ms")
 
     @overload
     def __init__(
@@ -68,6 +70,7 @@ class StateSpec(Generic[K, V, S, T]):
         initial_state: InitialState[K, S] | None = None,
         timeout: Duration | None = None,
         partitions: int | None = None,
+        state: StateOptions | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -77,6 +80,7 @@ class StateSpec(Generic[K, V, S, T]):
         initial_state: InitialState[K, S] | None = None,
         timeout: Duration | None = None,
         partitions: int | None = None,
+        state: StateOptions | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -85,6 +89,7 @@ class StateSpec(Generic[K, V, S, T]):
         initial_state: InitialState[K, S] | None = None,
         timeout: Duration | None = None,
         partitions: int | None = None,
+        state: StateOptions | None = None,
     ) -> None:
         if not callable(f):
             raise ArgumentTypeError(
@@ -102,6 +107,7 @@ class StateSpec(Generic[K, V, S, T]):
         self._initial = initial_state
         self.timeout_ms = None if timeout is None else duration_ms(timeout, "timeout")
         self.partitions_count = partitions
+        self.options = state
 
     @overload
     @classmethod
@@ -128,8 +134,16 @@ class StateSpec(Generic[K, V, S, T]):
 
     def partitions(self, count: int) -> StateSpec[K, V, S, T]:
         """Give this spec with the number of partitions of the state."""
-        spec: StateSpec[K, V, S, T] = StateSpec(self.f, initial_state=self._initial, partitions=count)
+        spec: StateSpec[K, V, S, T] = StateSpec(
+            self.f, initial_state=self._initial, partitions=count, state=self.options
+        )
         spec.timeout_ms = self.timeout_ms
+        return spec
+
+    def state(self, options: StateOptions) -> StateSpec[K, V, S, T]:
+        """Give this spec with how the state is kept in a checkpoint."""
+        spec = self._copy()
+        spec.options = options
         return spec
 
     def initial_pairs(self) -> list[tuple[K, S]]:
@@ -159,7 +173,9 @@ class StateSpec(Generic[K, V, S, T]):
         return pairs
 
     def _copy(self) -> StateSpec[K, V, S, T]:
-        spec: StateSpec[K, V, S, T] = StateSpec(self.f, initial_state=self._initial, partitions=self.partitions_count)
+        spec: StateSpec[K, V, S, T] = StateSpec(
+            self.f, initial_state=self._initial, partitions=self.partitions_count, state=self.options
+        )
         spec.timeout_ms = self.timeout_ms
         return spec
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -11,6 +11,7 @@ from millstream.errors import ArgumentTypeError, MillstreamError, ShippingError,
 from millstream.model.batch import Batch
 from millstream.model.label import Label
 from millstream.model.partition import Rows
+from millstream.state.delta import Snapshot
 from millstream.state.table import StateTable
 from millstream.state.version import check_key
 
@@ -59,6 +60,24 @@ class StateStep(ABC):
     @abstractmethod
     def advance(self, table: StateTable, inputs: Sequence[Sequence[Rows]], batch: Batch) -> Rows:
         """Work on a table whose version of the batch is open; see `run`."""
+
+    def upgraded(self, value: Any, upgrade: Callable[[Any], Any]) -> Any:
+        """Bring what the table holds for a key up to date; None drops the key.
+
+        Args:
+            value: what the table holds for the key.
+            upgrade: the user's function for the user's own value.
+        """
+        return upgrade(value)
+
+    def fitted(self, snapshot: Snapshot, batch: Batch) -> Snapshot:
+        """Bring what a checkpoint holds into the shape on which this step relies, whatever the program before did.
+
+        Args:
+            snapshot: the state of this table's keys.
+            batch: the newest batch in it.
+        """
+        return snapshot
 
     def failure(self, batch: Batch, record: Any, error: Exception) -> MillstreamError:
         """Tell what is to be raised when the work on a record ended in an error.

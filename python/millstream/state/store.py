@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from millstream.state.delta import Delta, Snapshot
 from millstream.state.replica import ReplicaImage
+from millstream.state.state_change import StateChange
 from millstream.state.table import StateTable
+from millstream.state.table_format import TableFormat
 
 TableId: TypeAlias = tuple[str, int]
 """An operator's identity and a partition."""
@@ -64,6 +66,21 @@ class StateStore:
         """Give what an open batch changed, for each table that it touched."""
         touched = self._touched.get(batch_ms, {})
         return {table_id: table.delta(batch_ms) for table_id, table in touched.items()}
+
+    def changes(self, batch_ms: int, formats: Mapping[str, TableFormat]) -> list[StateChange]:
+        """Encode what an open batch changed, for each table with a format in which it changed something.
+
+        Raises:
+            UserCodeError: a value cannot be encoded.
+        """
+        changes = []
+        for (operator, partition), table in self._touched.get(batch_ms, {}).items():
+            format = formats.get(operator)
+            if format is not None:
+                delta = table.delta(batch_ms)
+                if records := delta.records:
+                    changes.append(StateChange(operator, partition, format.encode(delta), records))
+        return changes
 
     def drop(self, operator: str, partition: int) -> None:
         """Forget a table, with its versions in flight; one that is not here is no error."""

@@ -10,6 +10,7 @@ from weakref import WeakSet
 from millstream.encoding.copies import copied
 from millstream.errors import InternalError, LifecycleError
 from millstream.state.delta import Delta, Snapshot, apply_changes
+from millstream.state.downtime import Downtime, idle_since
 from millstream.state.idle_index import IdleIndex
 from millstream.state.rows import StateRows
 from millstream.state.version import ABSENT, UNTOUCHED, Version, check_key
@@ -39,8 +40,8 @@ class StateTable:
     """
 
     __slots__ = (
-        "_committed", "_expired_before_ms", "_hidden_count", "_idle", "_lock", "_views", "begun", "committed_ms",
-        "operator", "partition", "versions",
+        "_committed", "_downtimes", "_expired_before_ms", "_hidden_count", "_idle", "_lock", "_views", "begun",
+        "committed_ms", "operator", "partition", "versions",
     )  # fmt: skip
 
     def __init__(self, operator: str, partition: int, begun: Callable[[int, StateTable], None] | None = None) -> None:
@@ -53,6 +54,7 @@ class StateTable:
         self._idle = IdleIndex()
         self._expired_before_ms: int | None = None
         self._hidden_count = 0
+        self._downtimes: tuple[Downtime, ...] = ()
         self._views: WeakSet[StateRows] = WeakSet()
         self._lock = threading.Lock()
 
@@ -187,9 +189,11 @@ class StateTable:
         """List the keys held that were last touched before a time; the caller removes them all.
 
         Args:
-            before_ms: milliseconds; a key touched at this time or later is not due.
+            before_ms: milliseconds; a key touched at this time or later is not due. Time in which the program was
+                down does not count.
         """
         version = self._newest()
+        before_ms = idle_since(before_ms, self._downtimes)
         due = self._idle.due(version, self.versions[:-1], before_ms)
         version.expired_before_ms = before_ms
         return due
@@ -254,7 +258,8 @@ class StateTable:
     def snapshot(self) -> Snapshot:
         """Give all that is committed; the values are shared, but the table never changes them in place."""
         with self._lock:
-            return Snapshot(self.committed_ms, self._committed.copy(), self._idle.dump(), self._hidden_count)
+            values, idle = self._committed.copy(), self._idle.dump()
+            return Snapshot(self.committed_ms, values, idle, self._hidden_count, self._downtimes)
 
     def load(self, snapshot: Snapshot | None, deltas: Sequence[Delta] = (), open_deltas: Sequence[Delta] = ()) -> None:
         """Replace everything by a snapshot and what came after it.
@@ -271,6 +276,7 @@ class StateTable:
             self._idle = IdleIndex.load(snapshot.idle)
             self._expired_before_ms = None
             self._hidden_count = snapshot.hidden_count
+            self._downtimes = snapshot.downtimes
             self.committed_ms = snapshot.batch_ms
             for delta in deltas:
                 self._take_in(delta)

@@ -9,6 +9,7 @@ from millstream.errors import ConfigurationError
 from millstream.graph.state import StateNode
 from millstream.rdd.partitioner import KeyGroups
 from millstream.state.map_with_state import MapWithState
+from millstream.state.state_options import StateOptions, checked_options
 from millstream.state.state_spec import InitialState, StateSpec
 from millstream.state.update_state_by_key import NORMAL_ARGUMENTS, UpdateStateByKey
 from millstream.stream.core import StreamCore, T_co, labelled
@@ -38,6 +39,7 @@ class StateMethods(StreamCore[T_co]):
         initial_state: InitialState[K, S] | None = None,
         only_updated: bool = False,
         name: str | None = None,
+        state: StateOptions | None = None,
     ) -> DStream[tuple[K, S]]: ...
     @overload
     def update_state_by_key(
@@ -49,6 +51,7 @@ class StateMethods(StreamCore[T_co]):
         initial_state: InitialState[K, S] | None = None,
         only_updated: bool = False,
         name: str | None = None,
+        state: StateOptions | None = None,
     ) -> DStream[tuple[K, Any]]: ...
     def update_state_by_key(
         self: StreamCore[tuple[K, V]],
@@ -59,6 +62,7 @@ class StateMethods(StreamCore[T_co]):
         initial_state: InitialState[K, S] | None = None,
         only_updated: bool = False,
         name: str | None = None,
+        state: StateOptions | None = None,
     ) -> DStream[tuple[K, Any]]:
         """Keep a state for each key: `f(new values, old state or None)` gives the new one, None removes the key.
 
@@ -73,6 +77,7 @@ class StateMethods(StreamCore[T_co]):
             initial_state: (key, state) pairs to start with.
             only_updated: call the function only for keys with values in the batch.
             name: identity of the operator; its state is kept by it.
+            state: how the state is kept in a checkpoint.
 
         Returns:
             All (key, state) pairs after each batch.
@@ -95,13 +100,14 @@ class StateMethods(StreamCore[T_co]):
         partitioner = self.key_groups(partitions)
         initial = _spread(StateSpec(f, initial_state=initial_state), partitioner)
         step = UpdateStateByKey(f, at, form, only_updated, initial)
-        return self.add(StateNode(self.node, step, partitioner, at))
+        return self.add(StateNode(self.node, step, partitioner, at, checked_options(state, at)))
 
     def map_with_state(
         self: StreamCore[tuple[K, V]],
         spec: StateSpec[K, V, S, U] | Callable[..., U | None],
         *,
         name: str | None = None,
+        state: StateOptions | None = None,
     ) -> StreamWithState[U, K, S]:
         """Map each pair by `f(key, value, state)`, which may read, change and remove the state of the key.
 
@@ -112,6 +118,7 @@ class StateMethods(StreamCore[T_co]):
         Args:
             spec: a `StateSpec`, or the function alone.
             name: identity of the operator; its state is kept by it.
+            state: how the state is kept in a checkpoint; None: as the spec says.
 
         Returns:
             The mapped records; its `state_snapshots()` gives all (key, state) pairs after each batch.
@@ -130,7 +137,9 @@ class StateMethods(StreamCore[T_co]):
         at = labelled("map_with_state", whole.f, takes=3, batch=True, name=name)
         partitioner = self.key_groups(whole.partitions_count)
         initial = _spread(whole, partitioner)
-        node = StateNode(self.node, MapWithState(whole.f, at, whole.timeout_ms, initial), partitioner, at)
+        step = MapWithState(whole.f, at, whole.timeout_ms, initial)
+        options = checked_options(whole.options if state is None else state, at)
+        node = StateNode(self.node, step, partitioner, at, options)
         self.program.graph.add(node)
         return StreamWithState(node, self.program)
 

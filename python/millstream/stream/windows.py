@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from operator import add, sub
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from millstream.errors import ArgumentTypeError, shown
 from millstream.graph.shuffle import ShuffleNode
@@ -16,6 +16,7 @@ from millstream.rdd.arguments import check_function
 from millstream.rdd.exchange import CombineByKey, CountAll, CountValuesByKey, GroupByKey, RoundRobin
 from millstream.rdd.operations import Filter, Map, MapPartitions, Values
 from millstream.state.inverse_window import InverseWindow
+from millstream.state.state_options import StateOptions, checked_options
 from millstream.stream.core import StreamCore, T_co, labelled
 from millstream.stream.pairs import as_pairs, at_inside, under_none
 
@@ -44,7 +45,14 @@ class WindowMethods(StreamCore[T_co]):
             return window_ms, of_ms
         return window_ms, multiple_ms(slide, "slide", of_ms=of_ms, of_name=of_name)
 
-    def window(self, window: Duration, slide: Duration | None = None, *, name: str | None = None) -> DStream[T_co]:
+    def window(
+        self,
+        window: Duration,
+        slide: Duration | None = None,
+        *,
+        name: str | None = None,
+        state: StateOptions | None = None,
+    ) -> DStream[T_co]:
         """Give all records of the batches in the window, batch after batch.
 
         The records stay in memory while a window can hold them.
@@ -52,7 +60,8 @@ class WindowMethods(StreamCore[T_co]):
         Args:
             window: length, seconds or timedelta.
             slide: distance between windows; None: every batch of this stream.
-            name: identity of the operator.
+            name: identity of the operator; its state is kept by it.
+            state: how the window is kept in a checkpoint.
 
         Example:
             >>> from millstream.testing import run_batches
@@ -60,7 +69,8 @@ class WindowMethods(StreamCore[T_co]):
             [[], [1, 2], [], [2, 3, 4], [], [4, 5]]
         """
         window_ms, slide_ms = self.window_ms(window, slide)
-        return self.add(WindowNode(self.node, window_ms, slide_ms, labelled("window", name=name)))
+        at = labelled("window", name=name)
+        return self.add(WindowNode(self.node, window_ms, slide_ms, at, checked_options(state, at)))
 
     def reduce_by_window(
         self,
@@ -70,6 +80,7 @@ class WindowMethods(StreamCore[T_co]):
         *,
         inverse: Callable[[T_co, T_co], T_co] | None = None,
         name: str | None = None,
+        state: StateOptions | None = None,
     ) -> DStream[T_co]:
         """Combine all records of the window into one; an empty window gives none.
 
@@ -80,6 +91,7 @@ class WindowMethods(StreamCore[T_co]):
             inverse: takes away from a value what left the window: `inverse(f(a, b), b) == a`, for an `f` that does
                 not mind the order. With it the cost of a batch does not depend on the length of the window.
             name: identity of the operator; its state is kept by it.
+            state: how the window is kept in a checkpoint.
 
         Example:
             >>> from millstream.testing import run_batches
@@ -87,13 +99,26 @@ class WindowMethods(StreamCore[T_co]):
             [[5], [5], [3], [3], []]
         """
         at = labelled("reduce_by_window", f, takes=2, name=name)
-        reduced = _reduced_by_key(self.narrow(Map(under_none, at_inside(at))), f, inverse, window, slide, 1, None, at)
+        keep = _Kept(None, checked_options(state, at))
+        pairs = self.narrow(Map(under_none, at_inside(at)))
+        reduced = _reduced_by_key(pairs, f, inverse, window, slide, 1, keep, at)
         return reduced.narrow(Values(at_inside(at)))
 
     def count_by_window(
-        self, window: Duration, slide: Duration | None = None, *, name: str | None = None
+        self,
+        window: Duration,
+        slide: Duration | None = None,
+        *,
+        name: str | None = None,
+        state: StateOptions | None = None,
     ) -> DStream[int]:
         """Count the records of the window: always one number, 0 for an empty window.
+
+        Args:
+            window: length, seconds or timedelta.
+            slide: distance between windows; None: every batch.
+            name: identity of the operator; its state is kept by it.
+            state: how the counts are kept in a checkpoint.
 
         Example:
             >>> from millstream.testing import run_batches
@@ -103,7 +128,7 @@ class WindowMethods(StreamCore[T_co]):
         window_ms, slide_ms = self.window_ms(window, slide)
         at = labelled("count_by_window", name=name)
         counts = as_pairs(self).shuffled(CountAll(at_inside(at)))
-        parts = counts.add(WindowNode(counts.node, window_ms, slide_ms, at))
+        parts = counts.add(WindowNode(counts.node, window_ms, slide_ms, at, checked_options(state, at)))
         one = parts.add(ShuffleNode([parts.node], RoundRobin(1, at), at_inside(at)))
         return one.narrow(MapPartitions(_sum, False, at_inside(at)))
 
@@ -114,8 +139,16 @@ class WindowMethods(StreamCore[T_co]):
         partitions: int | None = None,
         *,
         name: str | None = None,
+        state: StateOptions | None = None,
     ) -> DStream[tuple[T_co, int]]:
         """Count how often each record occurs in the window; what is not in it does not appear.
+
+        Args:
+            window: length, seconds or timedelta.
+            slide: distance between windows; None: every batch.
+            partitions: partitions of the result.
+            name: identity of the operator; its state is kept by it.
+            state: how the window is kept in a checkpoint.
 
         Example:
             >>> from millstream.testing import run_batches
@@ -126,8 +159,8 @@ class WindowMethods(StreamCore[T_co]):
         at = labelled("count_by_value_and_window", name=name)
         partitioner = self.key_groups(partitions)
         counts = as_pairs(self).shuffled(CountValuesByKey(partitioner, at_inside(at)))
-        step = InverseWindow(add, sub, at)
-        return self.add(InverseWindowNode(counts.node, step, partitioner, window_ms, slide_ms, at))
+        step, options = InverseWindow(add, sub, at), checked_options(state, at)
+        return self.add(InverseWindowNode(counts.node, step, partitioner, window_ms, slide_ms, at, options))
 
     def group_by_key_and_window(
         self: StreamCore[tuple[K, V]],
@@ -136,8 +169,16 @@ class WindowMethods(StreamCore[T_co]):
         partitions: int | None = None,
         *,
         name: str | None = None,
+        state: StateOptions | None = None,
     ) -> DStream[tuple[K, list[V]]]:
         """Put the values of each key of the window into a list, oldest batch first.
+
+        Args:
+            window: length, seconds or timedelta.
+            slide: distance between windows; None: every batch.
+            partitions: partitions of the result.
+            name: identity of the operator; its state is kept by it.
+            state: how the window is kept in a checkpoint.
 
         Example:
             >>> from millstream.testing import run_batches
@@ -149,7 +190,8 @@ class WindowMethods(StreamCore[T_co]):
         partitioner = self.key_groups(partitions)
         grouped = as_pairs(self).shuffled(GroupByKey(partitioner, at_inside(at)))
         merge = CombineByKey(partitioner, list, _extended, _extended, at)
-        return self.add(ReducedWindowNode(grouped.node, merge, window_ms, slide_ms, at))
+        options = checked_options(state, at)
+        return self.add(ReducedWindowNode(grouped.node, merge, window_ms, slide_ms, at, options))
 
     def reduce_by_key_and_window(
         self: StreamCore[tuple[K, V]],
@@ -161,6 +203,7 @@ class WindowMethods(StreamCore[T_co]):
         *,
         filter: Callable[[tuple[K, V]], object] | None = None,
         name: str | None = None,
+        state: StateOptions | None = None,
     ) -> DStream[tuple[K, V]]:
         """Combine the values of each key of the window.
 
@@ -176,6 +219,7 @@ class WindowMethods(StreamCore[T_co]):
             partitions: partitions of the result.
             filter: shows the pairs for which it is true; with an inverse it is asked when a value changes.
             name: identity of the operator; its state is kept by it.
+            state: how the window is kept in a checkpoint.
 
         Example:
             >>> from operator import add, sub
@@ -195,7 +239,15 @@ class WindowMethods(StreamCore[T_co]):
             )
         if filter is not None:
             check_function(filter, "reduce_by_key_and_window", "filter", takes=1)
-        return _reduced_by_key(self, f, inverse, window, slide, partitions, filter, at)
+        keep = _Kept(filter, checked_options(state, at))
+        return _reduced_by_key(self, f, inverse, window, slide, partitions, keep, at)
+
+
+class _Kept(NamedTuple):
+    """What a window shows of its pairs, and how it keeps them."""
+
+    filter: Callable[[Any], object] | None
+    options: StateOptions
 
 
 def _reduced_by_key(
@@ -205,7 +257,7 @@ def _reduced_by_key(
     window: Duration,
     slide: Duration | None,
     partitions: int | None,
-    keep: Callable[[Any], object] | None,
+    keep: _Kept,
     at: Label,
 ) -> DStream[Any]:
     window_ms, slide_ms = as_windows(pairs).window_ms(window, slide)
@@ -213,12 +265,12 @@ def _reduced_by_key(
     exchange = CombineByKey(partitioner, None, f, f, at_inside(at))
     parts = as_pairs(pairs).shuffled(exchange)
     if inverse is None:
-        reduced = pairs.add(ReducedWindowNode(parts.node, exchange, window_ms, slide_ms, at))
+        reduced = pairs.add(ReducedWindowNode(parts.node, exchange, window_ms, slide_ms, at, keep.options))
     else:
         check_function(inverse, at.operator, "inverse", takes=2)
-        step = InverseWindow(f, inverse, at, keep)
-        return pairs.add(InverseWindowNode(parts.node, step, partitioner, window_ms, slide_ms, at))
-    return reduced if keep is None else reduced.narrow(Filter(keep, at_inside(at)))
+        step = InverseWindow(f, inverse, at, keep.filter)
+        return pairs.add(InverseWindowNode(parts.node, step, partitioner, window_ms, slide_ms, at, keep.options))
+    return reduced if keep.filter is None else reduced.narrow(Filter(keep.filter, at_inside(at)))
 
 
 def as_windows(stream: StreamCore[Any]) -> WindowMethods[Any]:

@@ -63,7 +63,7 @@ def test_a_replica_takes_a_snapshot_when_its_deltas_have_grown() -> None:
         table.begin(number * 1_000)
         for key in range(1_000):
             table.set(key, number)
-        replicas.take_deltas(number * 1_000, [("counts", 0, table.delta(number * 1_000).pack())])
+        replicas.take_deltas(number * 1_000, [("counts", 0, table.delta(number * 1_000).pack(), 0)])
         table.commit(number * 1_000)
         replicas.commit(number * 1_000)
         if replicas.snapshot_wanted() is not None:
@@ -77,7 +77,7 @@ def test_a_replica_takes_a_snapshot_when_its_deltas_have_grown() -> None:
 
 def test_a_snapshot_given_up_can_be_asked_for_again() -> None:
     replicas = Replicas()
-    replicas.take_deltas(1_000, [("counts", 0, bytes(100_000))])
+    replicas.take_deltas(1_000, [("counts", 0, bytes(100_000), 0)])
     assert replicas.snapshot_wanted() is None
     replicas.commit(1_000)
     assert replicas.snapshot_wanted() == ("counts", 0)

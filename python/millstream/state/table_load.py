@@ -1,0 +1,23 @@
+"""What one table is to be filled with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from millstream.state.load_step import Chunks, LoadStep
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableLoad:
+    """The chunks of a table, on their way to the executors that will hold its partitions.
+
+    Attributes:
+        table: the id of the table.
+        step: fills one partition.
+        parts: for each partition of the program the chunks of the stored partitions that may have keys of it.
+    """
+
+    table: str
+    step: LoadStep
+    parts: Sequence[Sequence[Chunks]]

@@ -1,0 +1,94 @@
+"""State that leaves a program and enters another: the other goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import add, sub
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import millstream as ms
+from millstream.execution.backend import Backend
+from tests.conformance.streams.lives import INTERVAL_MS, Build, Life
+from tests.conformance.streams.runs import Batches, key_values
+
+
+def _running(key: Any, value: Any, state: Any) -> Any:
+    if state.is_timing_out():
+        return key, "out", state.get()
+    state.update(state.get(0) + value)
+    if state.get() > 12:
+        state.remove()
+        return key, "gone"
+    return key, state.get()
+
+
+def _listed(key: Any, value: Any, state: Any) -> Any:
+    seen = state.get([])
+    seen.append(value)
+    state.update(seen)
+    return key, list(seen)
+
+
+def _total(values: list[int], old: int | None) -> int | None:
+    total = (old or 0) + sum(values)
+    return None if total > 20 else total
+
+
+def _collected(values: list[int], old: list[int] | None) -> list[int]:
+    return [*(old or []), *values][-5:]
+
+
+_INITIAL = [(0, 5), (7, 1), (8, 2)]
+
+OPERATORS: dict[str, Build] = {
+    "update_state_by_key": lambda s: s.update_state_by_key(_total),
+    "update_state_by_key of lists": lambda s: s.update_state_by_key(_collected, only_updated=True),
+    "update_state_by_key with initial state": lambda s: s.update_state_by_key(_total, initial_state=_INITIAL),
+    "map_with_state": lambda s: s.map_with_state(_running),
+    "map_with_state of lists": lambda s: s.map_with_state(_listed),
+    "map_with_state with timeout and initial state": lambda s: s.map_with_state(
+        ms.StateSpec(_running, timeout=2.5, initial_state=_INITIAL)
+    ),
+    "state_snapshots": lambda s: s.map_with_state(ms.StateSpec(_running, timeout=1.5)).state_snapshots(),
+    "window": lambda s: s.window(3, 2),
+    "window over window": lambda s: s.window(2).window(3),
+    "window of state": lambda s: s.update_state_by_key(_total).window(2),
+    "state of window": lambda s: s.window(2).update_state_by_key(_total),
+    "reduce_by_window": lambda s: s.values().reduce_by_window(add, 3),
+    "reduce_by_window inverse": lambda s: s.values().reduce_by_window(add, 3, inverse=sub),
+    "count_by_window": lambda s: s.count_by_window(3, 2),
+    "count_by_value_and_window": lambda s: s.count_by_value_and_window(3),
+    "group_by_key_and_window": lambda s: s.group_by_key_and_window(3),
+    "reduce_by_key_and_window": lambda s: s.reduce_by_key_and_window(max, window=3, slide=2),
+    "reduce_by_key_and_window inverse": lambda s: s.reduce_by_key_and_window(add, sub, window=3),
+    "reduce_by_key_and_window inverse, slow": lambda s: s.reduce_by_key_and_window(add, sub, window=3, slide=2),
+    "reduce_by_key_and_window filter": lambda s: s.reduce_by_key_and_window(
+        add, sub, window=3, filter=lambda pair: pair[1] > 0
+    ),
+    "join of windows": lambda s: s.window(3).join(s.reduce_by_key_and_window(add, sub, window=2)),
+}
+
+
+@pytest.fixture(scope="session", params=["threads", "processes"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    with ms.Context(request.param, workers=2 if request.param == "processes" else None) as context:
+        yield context.backend
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@given(
+    batches=key_values(batches_max=8), cut=st.integers(0, 8), partitions=st.integers(1, 3), attempts=st.integers(1, 2)
+)
+def test_a_program_goes_on_where_another_stopped(
+    backend: Backend, operator: str, batches: Batches, cut: int, partitions: int, attempts: int
+) -> None:
+    build = OPERATORS[operator]
+    undisturbed = Life(build, backend, partitions=partitions).run_all(batches)
+    before = Life(build, backend, partitions=partitions)
+    given_before = before.run_all(batches[:cut], attempts=attempts)
+    after = Life(build, backend, partitions=partitions, log=before.log)
+    assert [*given_before, *after.run_all(batches[cut:], from_ms=len(batches[:cut]) * INTERVAL_MS)] == undisturbed
