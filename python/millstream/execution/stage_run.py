@@ -54,11 +54,12 @@ class StageRun:
         """
         try:
             self._begin(order_first)
-            while self._orders:
-                self._receive_some()
-                if not self._orders:
+            while unanswered := self._unanswered():
+                if self._orders:
+                    self._receive_some()
+                else:
                     # Only now: a message for a new worker may need what another one holds.
-                    self._send(self._unanswered())
+                    self._send(unanswered)
         except BaseException:
             # What the workers were about to answer would be taken for the answer to the next stage.
             for link in self._orders:

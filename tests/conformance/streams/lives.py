@@ -30,6 +30,14 @@ class StateLog:
     chunks: dict[str, list[list[bytes]]] = field(default_factory=dict)
     done_ms: int | None = None
 
+    def followed_by(self, later: StateLog) -> StateLog:
+        """Give a log with the chunks of a life that went on where this one stopped."""
+        chunks = {
+            table: [[*before, *after] for before, after in zip(partitions, later.chunks[table], strict=True)]
+            for table, partitions in self.chunks.items()
+        }
+        return StateLog(later.tables, chunks, later.done_ms)
+
     def merged(self, merge: Callable[[Sequence[bytes]], bytes]) -> StateLog:
         """Give a log in which each partition of a table is one chunk."""
         chunks = {

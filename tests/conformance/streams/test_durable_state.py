@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from operator import add, sub
 from typing import Any
@@ -92,3 +94,79 @@ def test_a_program_goes_on_where_another_stopped(
     given_before = before.run_all(batches[:cut], attempts=attempts)
     after = Life(build, backend, partitions=partitions, log=before.log)
     assert [*given_before, *after.run_all(batches[cut:], from_ms=len(batches[:cut]) * INTERVAL_MS)] == undisturbed
+
+
+def _flat(batches: list[list[list[Any]]]) -> list[list[Any]]:
+    return [sorted((row for part in given for row in part), key=repr) for given in batches]
+
+
+def _plain(build: Build) -> Build:
+    """Values of a key in one order, whatever the order of partitions."""
+    return lambda s: build(s).map(_in_order)
+
+
+def _in_order(row: Any) -> Any:
+    return (row[0], sorted(row[1])) if isinstance(row, tuple) and isinstance(row[-1], list) else row
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@given(batches=key_values(batches_max=8), cut=st.integers(1, 6), counts=st.tuples(*[st.integers(1, 7)] * 3))
+def test_state_is_spread_anew_over_another_number_of_partitions(
+    backend: Backend, operator: str, batches: Batches, cut: int, counts: tuple[int, int, int]
+) -> None:
+    build = _plain(OPERATORS[operator])
+    undisturbed = Life(build, backend, partitions=counts[0]).run_all(batches)
+    first = Life(build, backend, partitions=counts[1])
+    given = first.run_all(batches[:cut])
+    second = Life(build, backend, partitions=counts[2], log=first.log)
+    given += second.run_all(batches[cut:], from_ms=len(batches[:cut]) * INTERVAL_MS)
+    assert _flat(given) == _flat(undisturbed)
+
+
+BATCHES: Batches = [
+    [(0, 1), (1, 2), (2, 3), ("a", 1), (None, 4)],
+    [(0, 2), (1, -2), (1.0, 3), (True, 1)],
+    [],
+    [(5, 1), ("a", 2), (0, 9), ((1, "b"), 3)],
+    [(2, 1), (2, 8)],
+    [],
+    [("a", -1), (0, 3), (5, 5)],
+]
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_state_moves_between_backends(operator: str, workers: int) -> None:
+    build = OPERATORS[operator]
+    with ms.Context() as here, ms.Context("processes", workers=workers) as there:
+        undisturbed = Life(build, here.backend, partitions=4).run_all(BATCHES)
+        first = Life(build, here.backend, partitions=4)
+        given = first.run_all(BATCHES[:2])
+        second = Life(build, there.backend, partitions=4, log=first.log)
+        given += second.run_all(BATCHES[2:5], from_ms=2 * INTERVAL_MS)
+        third = Life(build, here.backend, partitions=4, log=first.log.followed_by(second.log))
+        given += third.run_all(BATCHES[5:], from_ms=5 * INTERVAL_MS)
+    assert given == undisturbed
+
+
+def test_a_worker_that_dies_is_followed_by_one_with_the_loaded_state() -> None:
+    build = OPERATORS["map_with_state with timeout and initial state"]
+    with ms.Context("processes", workers=2) as context:
+        backend: Any = context.backend
+        undisturbed = Life(build, backend, partitions=4).run_all([*BATCHES, *BATCHES])
+        first = Life(build, backend, partitions=4)
+        given = first.run_all(BATCHES[:2])
+        second = Life(build, backend, partitions=4, log=first.log)
+        _kill_workers(backend)
+        given += second.run_all(BATCHES[2:4], from_ms=2 * INTERVAL_MS)
+        _kill_workers(backend)
+        given += second.run_all(BATCHES[4:], from_ms=4 * INTERVAL_MS)
+        third = Life(build, backend, partitions=4, log=first.log.followed_by(second.log))
+        _kill_workers(backend)
+        given += third.run_all(BATCHES, from_ms=7 * INTERVAL_MS)
+    assert given == undisturbed
+
+
+def _kill_workers(backend: Any) -> None:
+    for pid in backend.worker_pids():
+        os.kill(pid, signal.SIGKILL)
