@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from millstream.execution.table_tasks import dump_tasks
 from millstream.execution.task import Task
 from millstream.model.batch import Batch
 from millstream.model.partition import PartitionData
 from millstream.state.state_change import StateChange
 from millstream.state.table_format import TableFormat
-from millstream.state.table_load import TableLoad
+from millstream.state.table_load import TableDump, TableLoad
 
 
 class Backend(ABC):
@@ -71,6 +72,25 @@ class Backend(ABC):
         Raises:
             UserCodeError: a value cannot be encoded.
         """
+
+    def state_snapshots(self, dumps: Sequence[TableDump], done_ms: int) -> list[StateChange]:
+        """Write out tables as a whole, between batches.
+
+        Args:
+            dumps: the tables.
+            done_ms: the newest batch that is done.
+
+        Raises:
+            UserCodeError: a value cannot be encoded.
+        """
+        tasks = dump_tasks(dumps)
+        chunks = self.run(tasks, Batch(done_ms))
+        tables = [dump.table for dump in dumps for _ in range(dump.partitions)]
+        return [
+            StateChange(table, task.partition, data, records)
+            for table, task, rows in zip(tables, tasks, chunks, strict=True)
+            for data, records in rows
+        ]
 
     @abstractmethod
     def load_state(self, loads: Sequence[TableLoad], done_ms: int) -> None:

@@ -16,12 +16,12 @@ from millstream.execution.backend import Backend
 from millstream.execution.data_numbers import DataNumbers
 from millstream.execution.executor import Executor
 from millstream.execution.launcher import Launcher
-from millstream.execution.load_tasks import load_tasks
 from millstream.execution.messages import BatchForm
 from millstream.execution.packed import Fetched, Packed
 from millstream.execution.readers import HeldReader, StepReader
 from millstream.execution.shipments import Shipments
 from millstream.execution.stage_run import StageRun
+from millstream.execution.table_tasks import load_tasks
 from millstream.execution.task import Task
 from millstream.execution.wire import WireClosedError
 from millstream.execution.worker_link import WorkerLink

@@ -9,7 +9,7 @@ from typing import Any
 from millstream.errors import LifecycleError
 from millstream.execution.backend import Backend
 from millstream.execution.executor import Executor
-from millstream.execution.load_tasks import load_tasks
+from millstream.execution.table_tasks import load_tasks
 from millstream.execution.task import Task
 from millstream.model.accumulator import apply_accumulators, drain_accumulators
 from millstream.model.batch import Batch

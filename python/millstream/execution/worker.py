@@ -55,7 +55,6 @@ from millstream.state.chunk import decode_delta
 from millstream.state.delta import Delta
 from millstream.state.load_step import LoadStep
 from millstream.state.rows import StateRows
-from millstream.state.snapshots import StateSnapshots
 from millstream.state.table_format import TableFormat
 
 _PR_SET_PDEATHSIG = 1
@@ -263,7 +262,7 @@ class Worker:
             self._data[number] = piece
 
     def _note_delta(self, reader: StepReader, deltas: list[tuple[str, int, bytes, int]]) -> None:
-        if isinstance(reader.step, (StateSnapshots, LoadStep)):
+        if not reader.step.changes_table:
             return
         assert self._batch is not None
         operator, partition = reader.operator_id, reader.index

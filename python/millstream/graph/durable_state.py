@@ -14,13 +14,14 @@ from millstream.graph.window_table import WindowTable
 from millstream.model.partition import PartitionData
 from millstream.rdd.partitioner import KeyGroups, Partitioner
 from millstream.state.downtime import Downtime
+from millstream.state.dump_step import DumpStep
 from millstream.state.load_step import Chunks, LoadStep
 from millstream.state.state_change import StateChange
 from millstream.state.state_options import StateOptions
 from millstream.state.step import StateStep
 from millstream.state.table_format import TableFormat
 from millstream.state.table_identity import TableIdentity, TableKind
-from millstream.state.table_load import TableLoad
+from millstream.state.table_load import TableDump, TableLoad
 from millstream.state.upgrade import Upgrade
 
 __all__ = ["Downtime", "DurableState", "StateChange", "StateHolder", "TableIdentity"]
@@ -42,6 +43,10 @@ class StateHolder(Protocol):
 
     def load_state(self, loads: Sequence[TableLoad], done_ms: int) -> None:
         """Fill tables."""
+        ...
+
+    def state_snapshots(self, dumps: Sequence[TableDump], done_ms: int) -> list[StateChange]:
+        """Write out whole tables."""
         ...
 
     def held(self, parts: Sequence[PartitionData]) -> list[PartitionData]:
@@ -124,6 +129,27 @@ class DurableState:
             if change is not None:
                 changes.append(change)
         return changes
+
+    def snapshots(self, done_ms: int) -> list[StateChange]:
+        """Give the whole state as one snapshot for each partition of each table; called between batches.
+
+        After a `load` that put state into other tables than it came from (another id, another number of partitions,
+        another version) these take the place of all chunks before: what follows does not go with those.
+
+        Args:
+            done_ms: the newest batch that is done, milliseconds.
+
+        Raises:
+            UserCodeError: a value cannot be encoded.
+        """
+        dumps = [
+            TableDump(table, DumpStep(format.label, format), self._tables[table].partitions)
+            for table, format in self._formats.items()
+            if table not in self._windows
+        ]
+        snapshots = self._backend.state_snapshots(dumps, done_ms)
+        windows = [window.snapshot(done_ms) for window in self._windows.values()]
+        return [*snapshots, *(window for window in windows if window is not None)]
 
     def load(
         self,

@@ -47,6 +47,10 @@ class WindowParts:
         """List the batch times up to `until_ms` whose parts are held, oldest first."""
         return [time_ms for time_ms in self._parts if time_ms <= until_ms]
 
+    def all(self) -> Mapping[int, list[PartitionData]]:
+        """Give all parts by batch time, oldest first."""
+        return self._parts
+
     def load(self, parts: Mapping[int, list[PartitionData]]) -> None:
         """Hold these parts and no others."""
         self._parts = {time_ms: parts[time_ms] for time_ms in sorted(parts)}

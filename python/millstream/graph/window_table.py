@@ -8,7 +8,7 @@ from typing import Any
 from millstream.graph.window import Carried, InverseWindowNode, PartsNode
 from millstream.model.partition import Columns, PartitionData, opened, rows_of
 from millstream.state.chunk import decode_delta, decode_snapshot, is_snapshot
-from millstream.state.delta import Delta, apply_changes
+from millstream.state.delta import Delta, Snapshot, apply_changes
 from millstream.state.state_change import StateChange
 from millstream.state.table_format import TableFormat
 from millstream.state.upgrade import Upgrade
@@ -55,6 +55,20 @@ class WindowTable:
             return None
         delta = Delta(time_ms, changed, removed)
         return StateChange(self.table, 0, self._format.encode(delta), delta.records)
+
+    def snapshot(self, done_ms: int) -> StateChange | None:
+        """Encode all parts, between batches; None when there are none.
+
+        Raises:
+            UserCodeError: a record cannot be encoded.
+        """
+        node = self._node
+        values: dict[Any, Any] = {time_ms: tuple(map(_written, part)) for time_ms, part in node.parts.all().items()}
+        if isinstance(node, InverseWindowNode) and node.carried:
+            values[CARRIED] = tuple(node.carried[-1])
+        if not values:
+            return None
+        return StateChange(self.table, 0, self._format.encode_snapshot(Snapshot(done_ms, values)), len(values))
 
     def load(
         self, chunks: Sequence[bytes], done_ms: int, upgrade: Upgrade | None, held: Held, *, carries_on: bool

@@ -46,6 +46,7 @@ class LoadStep(StateStep):
     upgrade: Upgrade | None
     downtimes: tuple[Downtime, ...]
     initial: None = None
+    changes_table = False
 
     def run(self, table: StateTable, inputs: Sequence[Sequence[Rows]], batch: Batch) -> Rows:
         """Fill the table; its input is a row of chunks for each stored partition."""

@@ -25,6 +25,7 @@ class StateSnapshots(StateStep):
 
     label: Label
     initial: None = None
+    changes_table = False
 
     def run(self, table: StateTable, inputs: Sequence[Sequence[Rows]], batch: Batch) -> StateRows:
         """Read the version of the batch, which the other step opened."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from millstream.errors import ArgumentTypeError, MillstreamError, ShippingError, UserCodeError, shown
 from millstream.model.batch import Batch
@@ -30,9 +30,12 @@ class StateStep(ABC):
     Attributes:
         label: the operator, for errors.
         initial: pairs that the state starts with, one sequence a partition, or None.
+        changes_table: it works in the version of a batch, and what it changes is a delta.
     """
 
     __slots__ = ()
+
+    changes_table: ClassVar[bool] = True
 
     label: Label
     initial: Sequence[Sequence[Pair]] | None

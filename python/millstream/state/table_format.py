@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from millstream.encoding.codec import Codec
 from millstream.errors import MillstreamError, UserCodeError, shown
 from millstream.model.label import Label
-from millstream.state.chunk import encode_delta
-from millstream.state.delta import Delta
+from millstream.state.chunk import encode_delta, encode_snapshot
+from millstream.state.delta import Delta, Snapshot
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,15 +34,26 @@ class TableFormat:
         try:
             return encode_delta(delta, self.codec)
         except Exception as error:
-            raise self._refusal(delta, error) from error
+            raise self._refusal(delta.batch_ms, delta.changed, error) from error
 
-    def _refusal(self, delta: Delta, error: Exception) -> UserCodeError:
+    def encode_snapshot(self, snapshot: Snapshot) -> bytes:
+        """Encode all that a table holds.
+
+        Raises:
+            UserCodeError: a value cannot be encoded; names operator, key and type.
+        """
+        try:
+            return encode_snapshot(snapshot, self.codec)
+        except Exception as error:
+            raise self._refusal(snapshot.batch_ms or 0, snapshot.values, error) from error
+
+    def _refusal(self, batch_ms: int, values: Mapping[Any, Any], error: Exception) -> UserCodeError:
         label = self.label
         operator = f"{label.operator} {label.name!r}" if label.name else label.operator
         about, reason = "", error
-        for key, value in delta.changed.items():
+        for key, value in values.items():
             try:
-                encode_delta(Delta(delta.batch_ms, {key: value}), self.codec)
+                encode_delta(Delta(batch_ms, {key: value}), self.codec)
             except Exception as refusal:
                 about, reason = (
                     f"The key is {shown(key)}; its state {shown(value)} is of type {_named(value)}. ",
@@ -53,7 +66,7 @@ class TableFormat:
             f"A state of {operator} cannot be written to the checkpoint: {said}",
             operator=label.operator,
             site=label.site,
-            batch_time_ms=delta.batch_ms,
+            batch_time_ms=batch_ms,
             detail=f"{about}{detail}{' ' if detail else ''}{label.operator} was added at {label.site}.",
             hint="Keep plain data as state, or give the operator state=ms.StateOptions(codec=...) with a codec that "
             "can encode it.",

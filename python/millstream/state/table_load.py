@@ -1,10 +1,11 @@
-"""What one table is to be filled with."""
+"""Tables that are filled, or written out, as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from millstream.state.dump_step import DumpStep
 from millstream.state.load_step import Chunks, LoadStep
 
 
@@ -21,3 +22,18 @@ class TableLoad:
     table: str
     step: LoadStep
     parts: Sequence[Sequence[Chunks]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableDump:
+    """A table that is to be written out as a whole.
+
+    Attributes:
+        table: the id of the table.
+        step: writes one partition.
+        partitions: how many there are.
+    """
+
+    table: str
+    step: DumpStep
+    partitions: int
