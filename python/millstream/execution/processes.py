@@ -153,37 +153,37 @@ class ProcessesBackend(Backend):
         """Open a version of all state for a batch."""
         with self._lock:
             for link in self._links:
-                link.begin(batch_ms)
+                link.state.roll_back(batch_ms)
 
     def commit_state(self, batch_ms: int) -> None:
         """Make the version of a batch final; workers learn it with their next tasks."""
         with self._lock:
             for link in self._links:
-                link.commit(batch_ms)
+                link.state.commit(batch_ms)
 
     def roll_back_state(self, batch_ms: int) -> None:
         """Undo the version of a batch; workers learn it with their next tasks."""
         with self._lock:
             for link in self._links:
-                link.roll_back(batch_ms)
+                link.state.roll_back(batch_ms)
 
     def drop_state(self) -> None:
         """Forget all state."""
         with self._lock:
             for link in self._links:
-                link.drop_state()
+                link.state.drop()
 
     def persist_state(self, formats: Mapping[str, TableFormat]) -> None:
         """Have workers encode what each batch changes; the driver passes it on without looking inside."""
         packed = pack(dict(formats))
         with self._lock:
             for link in self._links:
-                link.persist_state(packed)
+                link.state.persist(packed)
 
     def state_changes(self, batch_ms: int) -> list[StateChange]:
         """Give what came back with the results of a batch's tasks."""
         with self._lock:
-            return [change for link in self._links for change in link.replicas.changes(batch_ms)]
+            return [change for link in self._links for change in link.state.replicas.changes(batch_ms)]
 
     def load_state(self, loads: Sequence[TableLoad], done_ms: int) -> None:
         """Have each worker fill its tables, and keep replicas of them."""
@@ -194,7 +194,7 @@ class ProcessesBackend(Backend):
                 reader = task.pipeline.reader
                 assert isinstance(reader, StepReader)
                 link = self._links[task.partition % len(self._links)]
-                link.replicas.load(reader.operator_id, task.partition, done_ms, snapshot)
+                link.state.replicas.load(reader.operator_id, task.partition, done_ms, snapshot)
 
     def worker_pids(self) -> list[int]:
         """Give the process ids of the workers that are there; waits until those that start are ready."""

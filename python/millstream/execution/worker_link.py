@@ -13,16 +13,11 @@ from millstream.errors import BackendUnavailableError
 from millstream.execution.data_numbers import DataNumbers
 from millstream.execution.messages import (
     BEFORE_TASKS,
-    COMMIT,
-    DROP,
     HELD_PIECE_RECORDS_MIN,
-    PERSIST,
-    ROLL_BACK,
     BatchForm,
     Data,
     Done,
     Failed,
-    LoadState,
     RunTasks,
     SendData,
     View,
@@ -30,14 +25,13 @@ from millstream.execution.messages import (
 from millstream.execution.packed import Fetched, Packed, PackedForm
 from millstream.execution.readers import StepReader
 from millstream.execution.remote_error import unpack_error
-from millstream.execution.replicas import Replicas
+from millstream.execution.remote_state import RemoteState
 from millstream.execution.shipments import Shipment, Shipments
 from millstream.execution.task import Task
 from millstream.execution.task_form import FormWriter, Names
 from millstream.execution.wire import WireClosedError
 from millstream.execution.worker_place import WorkerPlace
 from millstream.model.broadcast import BroadcastCopies
-from millstream.state.rows import StateRows
 
 HELD_BYTES_MAX = 256 * 1024 * 1024
 """Packed size of the data that a worker holds for later reads; unpacked it takes a few times as much."""
@@ -97,12 +91,10 @@ class WorkerLink(Names):
         fetch: Callable[[WorkerLink, int], Fetched],
     ) -> None:
         self.place = place
-        self.replicas = Replicas()
+        self.state = RemoteState()
         self._shipments = shipments
         self._numbers = numbers
         self._fetch = fetch
-        self._touched: set[int] = set()
-        self._formats: bytes | None = None
         self._views: dict[int, tuple[View, int]] = {}
         # Filled while one order is put together: objects and data that it names, data that it carries.
         self._using: dict[int, None] = {}
@@ -117,7 +109,6 @@ class WorkerLink(Names):
         self._held_bytes = 0
         self._copies = BroadcastCopies()
         self._path = sys.path.copy()
-        self._state_changes: list[tuple[str, Any]] = []
         self._ended_objects: list[int] = []
         self._ended_data: list[int] = []
 
@@ -132,27 +123,27 @@ class WorkerLink(Names):
             return
         self.place.settle()
         self._note_empty()
-        self.replicas.give_up_snapshot()
-        tables = self.replicas.images()
-        if not tables and self._formats is None:
+        self.state.note_empty()
+        image = self.state.image(self._lost_views())
+        if image is None:
             return
         try:
-            self.place.tell(LoadState(self._formats, tables, self._lost_views()))
+            self.place.tell(image)
         except WireClosedError:
             raise
         except BaseException:
             self.place.abandon()
             raise
 
-    def _lost_views(self) -> list[tuple[int, str, int, type[StateRows]]]:
+    def _lost_views(self) -> list[tuple[int, View]]:
         """List the views that the driver still names, to be made again of the restored tables."""
         views = []
         for packed in self._numbers.only_with_workers():
             assert packed.number is not None
             view, batch_ms = self._views.get(packed.number, (None, 0))
             # What an earlier batch showed cannot be told from a table that a later one has changed.
-            if view is not None and self.replicas.newest_ms(view.operator, view.partition) == batch_ms:
-                views.append((packed.number, view.operator, view.partition, view.kind))
+            if view is not None and self.state.shows(view, batch_ms):
+                views.append((packed.number, view))
                 self._hold(packed.number, 0)
         return views
 
@@ -215,8 +206,8 @@ class WorkerLink(Names):
             [(shipment.numbers, _wrapped(shipment.frames)) for shipment in missing],
             self._ended_objects,
             self._ended_data,
-            self._state_changes,
-            self.replicas.snapshot_wanted(),
+            self.state.untold,
+            self.state.replicas.snapshot_wanted(),
             values,
             self._copies.to_drop(),
         )
@@ -226,7 +217,7 @@ class WorkerLink(Names):
         """Take back what was noted for an order that was not sent."""
         self._copies = BroadcastCopies()
         self._path = []
-        self.replicas.give_up_snapshot()
+        self.state.replicas.give_up_snapshot()
 
     def _new_path(self) -> list[str] | None:
         if sys.path == self._path:
@@ -252,11 +243,11 @@ class WorkerLink(Names):
         """
         message = order.message
         if message.batch is not None and any(type(task.pipeline.reader) is StepReader for task in order.tasks):
-            self._touched.add(message.batch[0])
+            self.state.touch(message.batch[0])
         self.place.tell(message)
         for shipment in order.shipments:
             self._known.update(shipment.numbers)
-        self._state_changes = []
+        self.state.note_told()
         self._ended_objects = []
         self._ended_data = []
 
@@ -273,9 +264,9 @@ class WorkerLink(Names):
         self.place.wait_printed(message.printed_bytes)
         if message.deltas:
             assert order.message.batch is not None
-            self.replicas.take_deltas(order.message.batch[0], message.deltas)
+            self.state.replicas.take_deltas(order.message.batch[0], message.deltas)
         if message.slices:
-            self.replicas.take_slices(message.slices)
+            self.state.replicas.take_slices(message.slices)
         for number, size_bytes in order.sending.items():
             self._hold(number, size_bytes)
         each = zip(order.tasks, order.result_numbers, message.results, strict=True)
@@ -320,7 +311,7 @@ class WorkerLink(Names):
             for shipment in order.shipments:
                 self._known.difference_update(shipment.numbers)
             self._copies = BroadcastCopies()
-        self.replicas.give_up_snapshot()
+        self.state.replicas.give_up_snapshot()
         return Answer([], message.additions, unpack_error(message.error), max(message.task, 0))
 
     def fetch(self, number: int) -> Fetched:
@@ -346,42 +337,6 @@ class WorkerLink(Names):
         self._views.pop(number, None)
         self._hold(number, packed.size_bytes)
         return packed.frames, packed.holds
-
-    def begin(self, batch_ms: int) -> None:
-        """Note that a batch begins, perhaps anew."""
-        self.roll_back(batch_ms)
-
-    def commit(self, batch_ms: int) -> None:
-        """Have the state of a batch made final; the worker learns it with its next tasks."""
-        self.replicas.commit(batch_ms)
-        touched = {touched_ms for touched_ms in self._touched if touched_ms <= batch_ms}
-        if touched:
-            self._touched -= touched
-            self._state_changes.append((COMMIT, batch_ms))
-
-    def roll_back(self, batch_ms: int) -> None:
-        """Have the state of a batch undone; the worker learns it with its next tasks."""
-        touched = {touched_ms for touched_ms in self._touched if touched_ms >= batch_ms}
-        if touched:
-            self.replicas.roll_back(batch_ms)
-            self._touched -= touched
-            self._state_changes.append((ROLL_BACK, batch_ms))
-
-    def persist_state(self, formats: bytes) -> None:
-        """Have the changes of each batch encoded for the state log.
-
-        Args:
-            formats: how each table is written, by operator, packed.
-        """
-        self._formats = formats
-        self._state_changes.append((PERSIST, formats))
-
-    def drop_state(self) -> None:
-        """Have all state forgotten."""
-        self.replicas = Replicas()
-        self._formats = None
-        self._touched.clear()
-        self._state_changes.append((DROP, 0))
 
     def objects_ended(self, numbers: Iterable[int]) -> None:
         """Note that objects will not be named again."""

@@ -28,7 +28,7 @@ class DumpStep(StateStep):
     changes_table = False
 
     def run(self, table: StateTable, inputs: Sequence[Sequence[Rows]], batch: Batch) -> Rows:
-        """Encode the table; it gives one row, the chunk and how many keys are in it, or none for a table that never held anything."""
+        """Encode the table: one row, the chunk and its number of keys, or none when no batch ever touched it."""
         return self.advance(table, inputs, batch)
 
     def advance(self, table: StateTable, inputs: Sequence[Sequence[Rows]], batch: Batch) -> Rows:

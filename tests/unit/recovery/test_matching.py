@@ -64,7 +64,7 @@ def test_operators_without_a_name_match_by_their_order_whatever_stands_between()
 def test_a_changed_list_of_operators_without_a_name_is_refused(program: list[TableIdentity]) -> None:
     for on_unmatched in ("fail", "drop"):
         with pytest.raises(IncompatibleCheckpointError, match="has no name"):
-            match_tables([state(at=3)], program, on_unmatched)  # type: ignore[arg-type]
+            match_tables([state(at=3)], program, on_unmatched)
     matching = match_tables([state(at=3)], program, "start_empty")
     assert matching.pairs == {}
     assert matching.dropped == ("map_with_state-3",)
@@ -114,7 +114,7 @@ def test_a_name_that_is_another_operator_now_is_refused() -> None:
     stored, program = window("a"), [state("a")]
     for on_unmatched in ("fail", "drop"):
         with pytest.raises(IncompatibleCheckpointError, match="is another operator now"):
-            match_tables(stored, program, on_unmatched)  # type: ignore[arg-type]
+            match_tables(stored, program, on_unmatched)
     assert match_tables(stored, program, "start_empty").pairs == {}
 
 
