@@ -313,7 +313,7 @@ class Worker:
 
     def _delta(self, operator: str, data: Frame) -> Delta:
         format = self._formats.get(operator)
-        return Delta.unpack(data) if format is None else decode_delta(bytes(data), format.codec)
+        return Delta.unpack(data) if format is None else decode_delta(data, format.codec)
 
 
 def _spreads_a_dict_by_key_group(exchange: Exchange) -> bool:

@@ -15,10 +15,11 @@ from millstream.model.partition import PartitionData
 from millstream.rdd.partitioner import KeyGroups, Partitioner
 from millstream.state.downtime import Downtime
 from millstream.state.dump_step import DumpStep
-from millstream.state.load_step import Chunks, LoadStep
+from millstream.state.load_step import LoadStep
 from millstream.state.state_change import StateChange
 from millstream.state.state_options import StateOptions
 from millstream.state.step import StateStep
+from millstream.state.stored_chunks import Chunks
 from millstream.state.table_format import TableFormat
 from millstream.state.table_identity import TableIdentity, TableKind
 from millstream.state.table_load import TableDump, TableLoad

@@ -7,9 +7,9 @@ from typing import Any
 
 from millstream.graph.window import Carried, InverseWindowNode, PartsNode
 from millstream.model.partition import Columns, PartitionData, opened, rows_of
-from millstream.state.chunk import decode_delta, decode_snapshot, is_snapshot
 from millstream.state.delta import Delta, Snapshot, apply_changes
 from millstream.state.state_change import StateChange
+from millstream.state.stored_chunks import Chunks, read_chunks
 from millstream.state.table_format import TableFormat
 from millstream.state.upgrade import Upgrade
 
@@ -70,9 +70,7 @@ class WindowTable:
             return None
         return StateChange(self.table, 0, self._format.encode_snapshot(Snapshot(done_ms, values)), len(values))
 
-    def load(
-        self, chunks: Sequence[bytes], done_ms: int, upgrade: Upgrade | None, held: Held, *, carries_on: bool
-    ) -> None:
+    def load(self, chunks: Chunks, done_ms: int, upgrade: Upgrade | None, held: Held, *, carries_on: bool) -> None:
         """Fill the window with the parts that were in it after a batch.
 
         Args:
@@ -94,15 +92,11 @@ class WindowTable:
             parts[time_ms] = held(self._spread(part))
         node.parts.load(parts)
 
-    def _restored(self, chunks: Sequence[bytes], done_ms: int) -> dict[Any, Any]:
-        values: dict[Any, Any] = {}
-        for data in chunks:
-            if is_snapshot(data):
-                values = decode_snapshot(data, self._format.codec).values
-                continue
-            delta = decode_delta(data, self._format.codec)
-            if delta.batch_ms <= done_ms:
-                apply_changes(values, delta.changed, delta.removed)
+    def _restored(self, chunks: Chunks, done_ms: int) -> dict[Any, Any]:
+        snapshot, deltas = read_chunks(chunks, self._format.codec, done_ms)
+        values: dict[Any, Any] = {} if snapshot is None else snapshot.values
+        for delta in deltas:
+            apply_changes(values, delta.changed, delta.removed)
         return values
 
     def _upgraded(self, time_ms: int, partition: PartitionData, upgrade: Upgrade) -> PartitionData:

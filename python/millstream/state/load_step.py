@@ -11,15 +11,12 @@ from millstream.encoding.codec import Codec
 from millstream.model.batch import Batch
 from millstream.model.label import Label
 from millstream.model.partition import Rows
-from millstream.state.chunk import decode_delta, decode_snapshot, is_snapshot
-from millstream.state.delta import Delta, Snapshot
+from millstream.state.delta import Snapshot
 from millstream.state.downtime import Downtime
 from millstream.state.step import StateStep
+from millstream.state.stored_chunks import Chunks, read_chunks
 from millstream.state.table import StateTable
 from millstream.state.upgrade import Upgrade
-
-Chunks = Sequence[bytes]
-"""Chunks of one stored partition, oldest first; the first may be a snapshot."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,17 +73,11 @@ class LoadStep(StateStep):
 
     def _restored(self, table: StateTable, chunks: Chunks) -> Snapshot:
         """Give what one stored partition held after the newest batch that is done."""
-        snapshot: Snapshot | None = None
-        deltas: list[Delta] = []
-        for data in chunks:
-            if is_snapshot(data):
-                snapshot, deltas = decode_snapshot(data, self.codec), []
-            else:
-                deltas.append(decode_delta(data, self.codec))
+        snapshot, deltas = read_chunks(chunks, self.codec, self.done_ms)
         if snapshot is not None and not deltas:
             return snapshot
         scratch = StateTable(table.operator, table.partition)
-        scratch.load(snapshot, [delta for delta in deltas if delta.batch_ms <= self.done_ms])
+        scratch.load(snapshot, deltas)
         return scratch.snapshot()
 
     def _upgraded(self, values: dict[Any, Any], upgrade: Upgrade) -> dict[Any, Any]:

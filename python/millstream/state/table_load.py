@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from millstream.state.dump_step import DumpStep
-from millstream.state.load_step import Chunks, LoadStep
+from millstream.state.load_step import LoadStep
+from millstream.state.stored_chunks import Chunks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
