@@ -97,5 +97,7 @@ class OpenSegment:
         return ClosedSegment(self.id, self.durable, self._next)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file and of the space that it did not need."""
         self._file.close()
+        if not self.failed:
+            self._size_bytes = self.durable

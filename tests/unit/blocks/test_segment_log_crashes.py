@@ -74,7 +74,7 @@ class Owner:
 
     def after_crash(self, log: SegmentLog) -> None:
         """From here on, what is there stays."""
-        self.acknowledged = self.check(log)
+        self.acknowledged |= self.check(log)
         self.written, self.failed = {}, {}
         assert log.next_number > max(self.acknowledged, default=-1)
 

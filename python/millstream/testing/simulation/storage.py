@@ -80,16 +80,16 @@ class SimulatedStorage(Storage):
     def damage(self, name: str, offset: int, mask: int) -> None:
         """Change bits of a byte, as a disk does that fails."""
         file = self._files[name]
-        file.write(offset, bytes([file.content[offset] ^ mask]))
+        file.write(offset, bytes([file.read()[offset] ^ mask]))
         file.sync()
 
     def read(self, name: str) -> bytes:
         with self.operation("read", name):
-            return bytes(self._file(name).content)
+            return self._file(name).read()
 
     def size_bytes(self, name: str) -> int:
         with self.operation("size_bytes", name):
-            return len(self._file(name).content)
+            return self._file(name).size_bytes
 
     def names(self, folder: str) -> list[str]:
         with self.operation("names", folder):
@@ -102,7 +102,7 @@ class SimulatedStorage(Storage):
             if name in self._files:
                 self._make_durable(name)
                 return False
-            self._add(name, data)
+            self._add(name, data, len(data))
             during()
             self._make_durable(name)
             return True
@@ -111,7 +111,7 @@ class SimulatedStorage(Storage):
         with self.operation("append_file", name) as during:
             if name in self._files:
                 raise unavailable(f"{name} exists")
-            self._add(name, bytes(size_bytes))
+            self._add(name, b"", size_bytes)
             during()
             self._make_durable(name)
             return SimulatedAppendFile(self, name, self._files[name])
@@ -122,7 +122,7 @@ class SimulatedStorage(Storage):
             if file is not None:
                 self._removed[name] = file
                 if self.faults.room_bytes is not None:
-                    self.faults.room_bytes += len(file.content)
+                    self.faults.room_bytes += file.size_bytes
 
     def lock(self, holder: str) -> Lock:
         with self.operation("lock", "lock"):
@@ -160,10 +160,12 @@ class SimulatedStorage(Storage):
         except KeyError:
             raise FileNotFoundError(name) from None
 
-    def _add(self, name: str, content: bytes) -> None:
-        if self.faults.take_room(len(content)) < len(content):
+    def _add(self, name: str, content: bytes, size_bytes: int) -> None:
+        room = self.faults.room_bytes
+        if room is not None and room < size_bytes:
             raise unavailable(f"{name} cannot be created: no space left on device")
-        self._files[name] = SimulatedFile(content)
+        self.faults.take_room(size_bytes)
+        self._files[name] = SimulatedFile(content, size_bytes)
 
     def _make_durable(self, name: str) -> None:
         """Make a name durable, and that removed names of its folder are gone."""
@@ -197,7 +199,7 @@ class SimulatedAppendFile(AppendFile):
     def write(self, pieces: Sequence[bytes | memoryview]) -> None:
         data = b"".join(pieces)
         with self._operation("write"):
-            growth = max(0, self._written + len(data) - len(self._file.content))
+            growth = max(0, self._written + len(data) - self._file.size_bytes)
             missing = growth - self._storage.faults.take_room(growth)
             self._file.write(self._written, data[: len(data) - missing])
             if missing:
