@@ -6,6 +6,8 @@ import gc
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 SWITCH_INTERVAL_S = 0.0001
 """With the default of 5 ms, one other thread that is busy in Python makes a 2 ms tick 3 to 5 ms late."""
@@ -91,3 +93,16 @@ class ProcessTuning:
 
     _switch_interval_s = 0.005
     _collecting = True
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Leave garbage alone while many objects are made that all stay: collections in between would only count them."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -16,6 +16,7 @@ from typing import Any
 
 from millstream._core import pack_split
 from millstream.encoding.rows import Frame, pack, unpack, unpack_frames
+from millstream.environment.process_tuning import collection_paused
 from millstream.errors import InternalError, ShippingError
 from millstream.execution.executor import Executor
 from millstream.execution.messages import (
@@ -303,11 +304,12 @@ class Worker:
         self._formats = {} if message.formats is None else unpack(message.formats)
         for operator, partition, snapshot, deltas, open_deltas in message.tables:
             table = state.table(operator, partition)
-            table.load(
-                None if snapshot is None else joined(unpack(snapshot)),
-                [self._delta(operator, delta) for delta in deltas],
-                [self._delta(operator, delta) for delta in open_deltas],
-            )
+            with collection_paused():
+                table.load(
+                    None if snapshot is None else joined(unpack(snapshot)),
+                    [self._delta(operator, delta) for delta in deltas],
+                    [self._delta(operator, delta) for delta in open_deltas],
+                )
         for number, operator, partition, kind in message.views:
             self._data[number] = state.table(operator, partition).viewed(kind)
 

@@ -114,8 +114,10 @@ class IdleIndex:
         """Give the keys by the time of their last touch, oldest first, in order."""
         stamps = self._touched_ms
         buckets: dict[int, list[Any]] = {}
+        all_current = self._entries_count == len(stamps)
         for touched_ms, keys in self._chunks:
-            buckets.setdefault(touched_ms, []).extend(key for key in keys if stamps.get(key) == touched_ms)
+            current = keys if all_current else (key for key in keys if stamps.get(key) == touched_ms)
+            buckets.setdefault(touched_ms, []).extend(current)
         return tuple((touched_ms, tuple(keys)) for touched_ms, keys in buckets.items() if keys)
 
     @classmethod
@@ -125,6 +127,11 @@ class IdleIndex:
         for touched_ms, keys in buckets:
             index.apply(Delta(touched_ms, {}, touched=tuple(keys)), frozenset(keys))
         return index
+
+    @property
+    def keys_count(self) -> int:
+        """How many keys have a time; `len` counts entries, outdated ones too."""
+        return len(self._touched_ms)
 
     def __len__(self) -> int:
         return self._entries_count

@@ -104,13 +104,16 @@ class InverseWindow(StateStep):
         """Bring the running value up to date; in how many parts the key occurs stays."""
         return upgrade(value[0]), *value[1:]
 
+    def fits(self, table: StateTable) -> bool:
+        """Tell whether nothing is known of a filter, and there is none."""
+        return self.filter is None and all(len(entry) == PLAIN_ENTRY for _, entry in table.items())
+
     def fitted(self, snapshot: Snapshot, batch: Batch) -> Snapshot:
         """Ask the filter, which may be another one now, about every key."""
         values, shows = snapshot.values, self.filter
         if shows is None:
-            if any(len(entry) > PLAIN_ENTRY for entry in values.values()):
-                values = {key: (entry[0], entry[1]) for key, entry in values.items()}
-            return replace(snapshot, values=values, hidden_count=0)
+            plain = {key: (entry[0], entry[1]) for key, entry in values.items()}
+            return replace(snapshot, values=plain, hidden_count=0)
         asked: dict[Any, Any] = {}
         hidden_count = 0
         pair: Any = NO_RECORD

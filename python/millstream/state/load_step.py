@@ -8,6 +8,7 @@ from typing import Any
 
 from millstream._core import split_dict
 from millstream.encoding.codec import Codec
+from millstream.environment.process_tuning import collection_paused
 from millstream.model.batch import Batch
 from millstream.model.label import Label
 from millstream.model.partition import Rows
@@ -50,35 +51,40 @@ class LoadStep(StateStep):
         return self.advance(table, inputs, batch)
 
     def advance(self, table: StateTable, inputs: Sequence[Sequence[Rows]], batch: Batch) -> Rows:
-        stored = [self._restored(table, chunks) for rows in inputs[0] for chunks in rows]
+        stored = [chunks for rows in inputs[0] for chunks in rows]
+        with collection_paused():
+            if self.partitions is None and self.upgrade is None:
+                self._load(table, *(stored or [[]]))
+                if not self.step.fits(table):
+                    table.load(self.step.fitted(table.snapshot(), batch))
+            else:
+                table.load(self.step.fitted(self._spread(table, stored), batch))
+        return []
+
+    def _load(self, table: StateTable, chunks: Chunks) -> None:
+        """Make a table of the chunks of one stored partition."""
+        snapshot, deltas = read_chunks(chunks, self.codec, self.done_ms)
+        table.load(snapshot, deltas)
+        table.go_on(self.done_ms, self.downtimes)
+
+    def _spread(self, table: StateTable, stored: Sequence[Chunks]) -> Snapshot:
+        """Put together what all stored partitions have of the keys of this one, and bring it up to date."""
         values: dict[Any, Any] = {}
         idle: dict[int, list[Any]] = {}
-        hidden_count = 0
-        for snapshot in stored:
+        for chunks in stored:
+            scratch = StateTable(table.operator, table.partition)
+            self._load(scratch, chunks)
+            snapshot = scratch.snapshot()
             mine = snapshot.values
             if self.partitions is not None:
                 mine = split_dict(mine, self.partitions)[table.partition]
-            hidden_count += snapshot.hidden_count
             for touched_ms, keys in snapshot.idle:
-                idle.setdefault(touched_ms, []).extend(
-                    keys if mine is snapshot.values else filter(mine.__contains__, keys)
-                )
-            values = {**values, **mine} if values else mine
+                idle.setdefault(touched_ms, []).extend(filter(mine.__contains__, keys))
+            values.update(mine)
         if self.upgrade is not None:
             values = self._upgraded(values, self.upgrade)
         buckets = tuple((touched_ms, tuple(keys)) for touched_ms, keys in sorted(idle.items()))
-        whole = Snapshot(self.done_ms, values, buckets, hidden_count, self.downtimes)
-        table.load(self.step.fitted(whole, batch))
-        return []
-
-    def _restored(self, table: StateTable, chunks: Chunks) -> Snapshot:
-        """Give what one stored partition held after the newest batch that is done."""
-        snapshot, deltas = read_chunks(chunks, self.codec, self.done_ms)
-        if snapshot is not None and not deltas:
-            return snapshot
-        scratch = StateTable(table.operator, table.partition)
-        scratch.load(snapshot, deltas)
-        return scratch.snapshot()
+        return Snapshot(self.done_ms, values, buckets, downtimes=self.downtimes)
 
     def _upgraded(self, values: dict[Any, Any], upgrade: Upgrade) -> dict[Any, Any]:
         """Bring every value up to date; a key whose new value is None is dropped."""

@@ -71,6 +71,10 @@ class MapWithState(StateStep):
         state._close()
         return mapped
 
+    def fits(self, table: StateTable) -> bool:
+        """Tell whether each key has an idle time if, and only if, there is a timeout."""
+        return table.timed_count == (0 if self.timeout_ms is None else len(table))
+
     def fitted(self, snapshot: Snapshot, batch: Batch) -> Snapshot:
         """Keep idle times where there is a timeout; a key that has none yet is idle from the newest batch on."""
         if self.timeout_ms is None:

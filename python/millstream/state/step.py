@@ -73,8 +73,12 @@ class StateStep(ABC):
         """
         return upgrade(value)
 
+    def fits(self, table: StateTable) -> bool:
+        """Tell whether a loaded table has the shape on which this step relies, whatever the program before did."""
+        return True
+
     def fitted(self, snapshot: Snapshot, batch: Batch) -> Snapshot:
-        """Bring what a checkpoint holds into the shape on which this step relies, whatever the program before did.
+        """Bring what a checkpoint holds into that shape.
 
         Args:
             snapshot: the state of this table's keys.

@@ -185,6 +185,11 @@ class StateTable:
     def __len__(self) -> int:
         return self.versions[-1].count if self.versions else len(self._committed)
 
+    @property
+    def timed_count(self) -> int:
+        """How many committed keys have an idle time."""
+        return self._idle.keys_count
+
     def due(self, before_ms: int) -> list[Any]:
         """List the keys held that were last touched before a time; the caller removes them all.
 
@@ -287,6 +292,16 @@ class StateTable:
             version.touched = list(delta.touched)
             version.expired_before_ms = delta.expired_before_ms
             version.hidden_count = delta.hidden_count
+
+    def go_on(self, done_ms: int, downtimes: tuple[Downtime, ...]) -> None:
+        """Go on after a batch in which the table may not have been touched, and which may have been long ago.
+
+        Args:
+            done_ms: the newest batch that is done, milliseconds.
+            downtimes: when the program was down, oldest first.
+        """
+        self.committed_ms = done_ms
+        self._downtimes = downtimes
 
     @property
     def _name(self) -> str:
