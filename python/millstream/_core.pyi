@@ -35,6 +35,7 @@ __all__ = [
     "describe_chunk",
     "frame_group",
     "key_group",
+    "merge_chunks",
     "pack_split",
     "read_lines",
     "rows_from_utf8",
@@ -799,4 +800,17 @@ def describe_chunk(data: _Bytes) -> tuple[str, int | None, int, int | None, bool
     Raises:
         MalformedError: it is no chunk.
         NewerFormatError: a newer version made it.
+    """
+
+def merge_chunks(chunks: Sequence[_Bytes], final: bool) -> bytes:
+    """Merge chunks of one table, oldest first; the GIL is released for more than 16 KiB.
+
+    Args:
+        chunks: the first may be a snapshot; they must not change meanwhile.
+        final: make a snapshot even if none is among the chunks.
+
+    Raises:
+        MalformedError: one is no chunk.
+        NewerFormatError: a newer version made one.
+        ValueError: they are not in order of batch time, or a snapshot is not the first.
     """

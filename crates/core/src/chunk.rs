@@ -84,26 +84,26 @@ impl Header {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let Token::Map(len) = reader.next()? else {
+        let Token::Map(len) = reader.token()? else {
             return Err(reader.malformed("the header of a chunk is missing"));
         };
         let (mut format, mut kind, mut batch_ms, mut hidden_count) = (None, None, None, 0);
         let (mut expired_before_ms, mut pickled) = (None, false);
         for _ in 0..len {
-            let Token::Text(name) = reader.next()? else {
+            let Token::Text(name) = reader.token()? else {
                 return Err(reader.malformed("the header of a chunk has a field without name"));
             };
             match name {
                 b"chunk" => format = reader.optional_int()?,
                 b"kind" => {
-                    if let Token::Text(name) = reader.next()? {
+                    if let Token::Text(name) = reader.token()? {
                         kind = Kind::of(name);
                     }
                 }
                 b"batch_ms" => batch_ms = reader.optional_int()?,
                 b"hidden_count" => hidden_count = reader.count()? as i64,
                 b"expired_before_ms" => expired_before_ms = reader.optional_int()?,
-                b"pickled" => pickled = reader.next()? == Token::Bool(true),
+                b"pickled" => pickled = reader.token()? == Token::Bool(true),
                 _ => reader.skip()?,
             }
         }
@@ -343,7 +343,7 @@ impl<'a> Values<'a> {
 
     /// Give the next value.
     #[inline]
-    pub fn next(&mut self) -> Result<&'a [u8]> {
+    pub fn value(&mut self) -> Result<&'a [u8]> {
         let len = self.lengths.count()?;
         if len > self.data.len() {
             return Err(self.lengths.malformed("the data end within a value"));
@@ -401,8 +401,8 @@ impl<'a> BlockKeys<'a> {
 
     /// Give the next key.
     #[inline]
-    pub fn next(&mut self) -> Result<Key<'a>> {
-        let bytes = self.column.next()?;
+    pub fn key(&mut self) -> Result<Key<'a>> {
+        let bytes = self.column.value()?;
         let mut identity = bytes;
         if let Some((place, other)) = self.next_identity
             && place == self.place
@@ -456,7 +456,7 @@ impl<'a> ChunkReader<'a> {
     }
 
     /// Give the next block, or none at the end.
-    pub fn next(&mut self) -> Result<Option<Block<'a>>> {
+    pub fn block(&mut self) -> Result<Option<Block<'a>>> {
         let reader = &mut self.reader;
         let len = reader.array()?;
         let kind = reader.optional_int()?;
@@ -500,7 +500,7 @@ impl<'a> ChunkReader<'a> {
 
     /// Read to the end and count.
     pub fn count(mut self) -> Result<Counts> {
-        while self.next()?.is_some() {}
+        while self.block()?.is_some() {}
         Ok(self.counts)
     }
 }
@@ -512,7 +512,7 @@ pub fn for_each_entry<'a>(
     mut visit: impl FnMut(Key<'a>, &'a [u8]) -> Result<()>,
 ) -> Result<()> {
     for _ in 0..keys.count {
-        visit(keys.next()?, values.next()?)?;
+        visit(keys.key()?, values.value()?)?;
     }
     keys.finish()?;
     values.finish()
@@ -524,7 +524,7 @@ pub fn for_each_key<'a>(
     mut visit: impl FnMut(Key<'a>) -> Result<()>,
 ) -> Result<()> {
     for _ in 0..keys.count {
-        visit(keys.next()?)?;
+        visit(keys.key()?)?;
     }
     keys.finish()
 }

@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
 
     /// Read the next token.
     #[inline]
-    pub fn next(&mut self) -> Result<Token<'a>> {
+    pub fn token(&mut self) -> Result<Token<'a>> {
         self.owed = self.owed.saturating_sub(1);
         let marker = Marker::from_u8(self.bytes::<1>()?[0]);
         Ok(match marker {
@@ -288,7 +288,7 @@ impl<'a> Reader<'a> {
     /// Read a whole number that is not negative.
     #[inline]
     pub fn count(&mut self) -> Result<usize> {
-        match self.next()? {
+        match self.token()? {
             Token::Int(number) if number >= 0 => Ok(number as usize),
             _ => Err(self.malformed("a count is missing")),
         }
@@ -297,7 +297,7 @@ impl<'a> Reader<'a> {
     /// Read the head of an array.
     #[inline]
     pub fn array(&mut self) -> Result<usize> {
-        match self.next()? {
+        match self.token()? {
             Token::Array(len) => Ok(len),
             _ => Err(self.malformed("an array is missing")),
         }
@@ -306,7 +306,7 @@ impl<'a> Reader<'a> {
     /// Read bytes.
     #[inline]
     pub fn blob(&mut self) -> Result<&'a [u8]> {
-        match self.next()? {
+        match self.token()? {
             Token::Bytes(bytes) => Ok(bytes),
             _ => Err(self.malformed("bytes are missing")),
         }
@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
 
     /// Read a whole number or nothing.
     pub fn optional_int(&mut self) -> Result<Option<i64>> {
-        match self.next()? {
+        match self.token()? {
             Token::Int(number) => Ok(Some(number)),
             Token::Nil => Ok(None),
             _ => Err(self.malformed("a number or nil is missing")),
@@ -326,7 +326,7 @@ impl<'a> Reader<'a> {
         let mut left = 1_usize;
         while left > 0 {
             left -= 1;
-            match self.next()? {
+            match self.token()? {
                 Token::Array(len) => left += len,
                 Token::Map(len) => left += 2 * len,
                 _ => {}
@@ -349,7 +349,7 @@ mod tests {
         let mut reader = Reader::new(&data);
         let mut tokens = Vec::new();
         while !reader.is_at_end() {
-            tokens.push(reader.next().unwrap());
+            tokens.push(reader.token().unwrap());
         }
         let (one, two) = (Token::Int(1), Token::Int(2));
         let expected = [
@@ -375,14 +375,18 @@ mod tests {
     #[test]
     fn promises_are_held_against_the_bytes_that_are_left() {
         // An array of 2^32 - 1 values in five bytes.
-        assert!(Reader::new(&[0xdd, 0xff, 0xff, 0xff, 0xff]).next().is_err());
+        assert!(
+            Reader::new(&[0xdd, 0xff, 0xff, 0xff, 0xff])
+                .token()
+                .is_err()
+        );
         // Two nested arrays of four, with room for one of them only.
         let mut nested = Reader::new(&[0x94, 0x94, 1, 1, 1, 1, 1]);
-        assert_eq!(nested.next().unwrap(), Token::Array(4));
-        assert!(nested.next().is_err());
+        assert_eq!(nested.token().unwrap(), Token::Array(4));
+        assert!(nested.token().is_err());
         // Text that would use up the bytes of what is still owed.
         let mut text = Reader::new(&[0x93, 0xa3, 1, 1, 1, 1]);
-        assert_eq!(text.next().unwrap(), Token::Array(3));
-        assert!(text.next().is_err());
+        assert_eq!(text.token().unwrap(), Token::Array(3));
+        assert!(text.token().is_err());
     }
 }

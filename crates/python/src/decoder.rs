@@ -36,7 +36,11 @@ pub struct Decoder {
     record_of: Py<PyAny>,
     rebuild: Py<PyAny>,
     records: Mutex<HashMap<Vec<u8>, Arc<RecordForm>>>,
+    /// Keys of small dicts that were met; whoever reads has them, and a reader inside of a reader its own.
+    shared: Mutex<SharedKeys>,
 }
+
+type SharedKeys = Vec<Option<Py<PyString>>>;
 
 /// How values of one class with named fields are made.
 struct RecordForm {
@@ -62,6 +66,7 @@ impl Decoder {
             record_of,
             rebuild,
             records: Mutex::default(),
+            shared: Mutex::default(),
         }
     }
 
@@ -97,6 +102,10 @@ impl Decoder {
 }
 
 impl Decoder {
+    fn shared(&self) -> std::sync::MutexGuard<'_, SharedKeys> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn record(&self, py: Python<'_>, code: i8, name: &[u8]) -> PyResult<Arc<RecordForm>> {
         if let Some(form) = self
             .records
@@ -137,10 +146,12 @@ struct PausedCollector {
 
 impl PausedCollector {
     fn while_reading(bytes: usize) -> Option<Self> {
+        if bytes < COLLECTOR_BYTES_MIN {
+            return None;
+        }
         // SAFETY: the GIL is held.
-        (bytes >= COLLECTOR_BYTES_MIN).then(|| Self {
-            was_on: unsafe { ffi::PyGC_Disable() } != 0,
-        })
+        let was_on = unsafe { ffi::PyGC_Disable() } != 0;
+        Some(Self { was_on })
     }
 }
 
@@ -157,8 +168,14 @@ struct Parser<'a, 'py> {
     py: Python<'py>,
     decoder: &'a Decoder,
     reader: Reader<'a>,
-    shared: Vec<Option<Bound<'py, PyString>>>,
+    shared: SharedKeys,
     last: Option<(&'a [u8], Arc<RecordForm>)>,
+}
+
+impl Drop for Parser<'_, '_> {
+    fn drop(&mut self) {
+        *self.decoder.shared() = std::mem::take(&mut self.shared);
+    }
 }
 
 type Value<'py> = PyResult<Bound<'py, PyAny>>;
@@ -169,7 +186,7 @@ impl<'a, 'py> Parser<'a, 'py> {
             py,
             decoder,
             reader: Reader::new(data),
-            shared: Vec::new(),
+            shared: std::mem::take(&mut *decoder.shared()),
             last: None,
         }
     }
@@ -192,16 +209,16 @@ impl<'a, 'py> Parser<'a, 'py> {
         raise(self.py, error)
     }
 
-    fn next(&mut self) -> PyResult<Token<'a>> {
-        self.reader.next().map_err(|error| raise(self.py, error))
+    fn token(&mut self) -> PyResult<Token<'a>> {
+        self.reader.token().map_err(|error| raise(self.py, error))
     }
 
     fn value(&mut self, depth: usize) -> Value<'py> {
-        let token = self.next()?;
-        self.from_token(token, depth)
+        let token = self.token()?;
+        self.value_of(token, depth)
     }
 
-    fn from_token(&mut self, token: Token<'a>, depth: usize) -> Value<'py> {
+    fn value_of(&mut self, token: Token<'a>, depth: usize) -> Value<'py> {
         let py = self.py;
         // SAFETY: the GIL is held; each call makes an object or raises, and slices are given with their lengths.
         unsafe {
@@ -279,9 +296,9 @@ impl<'a, 'py> Parser<'a, 'py> {
         let dict = PyDict::new(self.py);
         let shares = len <= SHARED_DICT_MAX;
         for _ in 0..len {
-            let key = match self.next()? {
+            let key = match self.token()? {
                 Token::Text(text) if shares => self.shared(text)?,
-                token => self.from_token(token, depth + 1)?,
+                token => self.value_of(token, depth + 1)?,
             };
             let value = self.value(depth + 1)?;
             // SAFETY: live objects; the dict takes references of its own.
@@ -302,17 +319,20 @@ impl<'a, 'py> Parser<'a, 'py> {
             return self.text(text);
         }
         if self.shared.is_empty() {
-            self.shared.resize(SHARED_KEYS, None);
+            self.shared.resize_with(SHARED_KEYS, || None);
         }
         let hash = millstream_core::hash::hash_text(text);
         let place = hash as usize % SHARED_KEYS;
         if let Some(held) = &self.shared[place]
-            && held.to_str().is_ok_and(|held| held.as_bytes() == text)
+            && held
+                .bind(self.py)
+                .to_str()
+                .is_ok_and(|held| held.as_bytes() == text)
         {
-            return Ok(held.clone().into_any());
+            return Ok(held.bind(self.py).clone().into_any());
         }
         let made = self.text(text)?;
-        self.shared[place] = Some(made.clone().cast_into::<PyString>()?);
+        self.shared[place] = Some(made.clone().cast_into::<PyString>()?.unbind());
         Ok(made)
     }
 
@@ -390,11 +410,11 @@ impl<'a, 'py> Parser<'a, 'py> {
     /// Read a value with named fields: the name of its class, and a map.
     fn record(&mut self, code: i8, depth: usize) -> Value<'py> {
         self.check_depth(depth)?;
-        let (2, Token::Text(name)) = (self.array()?, self.next()?) else {
+        let (2, Token::Text(name)) = (self.array()?, self.token()?) else {
             return Err(self.malformed("a class and its fields are missing"));
         };
         let form = self.record_form(code, name)?;
-        let Token::Map(len) = self.next()? else {
+        let Token::Map(len) = self.token()? else {
             return Err(self.malformed("the fields of a class are missing"));
         };
         let fields_start = self.reader;
@@ -441,7 +461,7 @@ impl<'a, 'py> Parser<'a, 'py> {
         let py = self.py;
         let value = form.new.bind(py).call1((form.class.bind(py),))?;
         for (name, expected) in &form.names {
-            if self.next()? != Token::Text(expected) {
+            if self.token()? != Token::Text(expected) {
                 return Ok(None);
             }
             let part = self.value(depth + 1)?;
@@ -463,7 +483,7 @@ impl<'a, 'py> Parser<'a, 'py> {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut parts = Vec::with_capacity(form.names.len());
         for (_, expected) in &form.names {
-            if self.next()? != Token::Text(expected) {
+            if self.token()? != Token::Text(expected) {
                 return Ok(None);
             }
             parts.push(self.value(depth + 1)?);

@@ -6,6 +6,7 @@ mod block;
 mod bucket;
 mod bytes;
 mod chunk;
+mod chunk_merge;
 mod codec;
 mod decoder;
 mod encoder;
@@ -47,6 +48,7 @@ mod _core {
         crate::block::register(module)?;
         crate::bucket::register(module)?;
         crate::chunk::register(module)?;
+        crate::chunk_merge::register(module)?;
         crate::codec::register(module)?;
         crate::hash::register(module)?;
         crate::lines::register(module)?;
