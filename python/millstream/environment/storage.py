@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from millstream.environment.lock import Lock
 
@@ -63,6 +63,10 @@ class Storage(ABC):
             StorageUnavailableError: it cannot be read now.
         """
 
+    def read_each(self, names: Sequence[str]) -> Iterator[bytes]:
+        """Give the whole of several files, in this order; raises as `read` does, when the file's turn has come."""
+        return map(self.read, names)
+
     @abstractmethod
     def create(self, name: str, data: bytes) -> bool:
         """Make a file with this content, whole, durable, and only if there is none of this name.
@@ -87,6 +91,11 @@ class Storage(ABC):
         Raises:
             StorageUnavailableError: it cannot be removed.
         """
+
+    def remove_each(self, names: Sequence[str]) -> None:
+        """Remove several files; some may be gone when it raises as `remove` does."""
+        for name in names:
+            self.remove(name)
 
     @abstractmethod
     def size_bytes(self, name: str) -> int:
