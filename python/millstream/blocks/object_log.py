@@ -3,136 +3,292 @@
 from __future__ import annotations
 
 import bisect
+import math
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from millstream.blocks.log import Bytes, Log, LogRecord
-from millstream.blocks.log_object import LogObject, damaged, decode_header, records_of
+from millstream.blocks.log_object import LogObject, records_of
+from millstream.blocks.object_row import ObjectRow
+from millstream.environment.lease import Owner
 from millstream.environment.logger import logger
 from millstream.environment.object_storage import ObjectStorage
-from millstream.errors import FencedError, MillstreamError, StorageUnavailableError
+from millstream.errors import FencedError, LifecycleError, MillstreamError, StorageUnavailableError
 
 OBJECT_BYTES_MAX = 16 << 20
-"""Payload of one object, bytes: one put of it takes a few tenths of a second, and nothing overtakes it."""
+"""How much of what waits goes into one object, bytes: its put takes some tenths of a second."""
 
-CLAIM_TRIES_MAX = 1_000
-"""How often a driver that is still writing may be faster than the one that takes over."""
+WAITING_BYTES_MAX = 8 << 20
+"""How much `write` leaves in memory, bytes; the call that goes beyond waits like `append`."""
 
 Background = Callable[[str, Callable[[], None]], object]
 """Runs a function in a thread of that name."""
 
 
-@dataclass(slots=True)
-class _Made:
-    """An object that is put, or whose put nobody answered."""
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Records that one call gave."""
+
+    first: int
+    records: list[tuple[int, Bytes]]
+    payload_bytes: int
+    awaited: bool
+    done: bool = False
+    error: MillstreamError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """An object on its way: one that nobody has answered for is put again, byte for byte."""
 
     header: LogObject
     data: bytes
+    runs: list[_Run]
 
 
 class ObjectLog(Log):
     """Records in objects `folder/<number>`, numbered without gaps, each made by a conditional put.
 
-    The driver that opens the log claims it by an object of its own at the next number. From then on every put of an
-    earlier driver is refused: its next number is that of the claim at the latest, and claims are never removed. So
-    the append itself is the fence, whatever clocks and leases say.
+    Who opens the log claims it, and from then on every put of an earlier driver is refused: the append itself is the
+    fence, whatever clocks and leases say.
 
-    Appends that wait while a put is under way go into the next object together. After a put that nobody answered the
-    next append first puts the same object again, until the store says whether it is there.
+    Calls that wait while a put is under way go into the next object together; the records of one call are in one
+    object and so are there after a crash together or not at all. When nobody answered for a put, the call raises, and
+    the next one first puts the same object again until the store says whether it is there: so a record may be there
+    twice, once by the call that raised. Numbers of records whose call raised may be left out.
 
     Args:
         storage: the bucket.
-        folder: where the log is.
-        epoch: of this driver, greater than that of every driver before: that of its lease.
-        object_bytes_max: payload of one object, bytes; more is spread over several, and one record may be longer.
-        background: runs the removal of released objects; None: in the thread that releases or appends.
+        folder: the folder of this log alone.
+        owner: this driver, as its lease gives it; its epoch is greater than that of every driver before.
+        read_only: claim nothing and change nothing, as for a look at the checkpoint of a program that runs.
+        object_bytes_max: how much of what waits goes into one object, bytes; one call's records may be more.
+        background: runs the removal of what was released; None: the thread that releases does it.
 
     Raises:
-        FencedError: a driver with the same or a greater epoch has claimed the log.
+        FencedError: another driver, of the same or a greater epoch, has claimed the log.
         CorruptSegmentError: the newest object is damaged.
         IncompatibleCheckpointError: a newer release wrote it.
         StorageUnavailableError: the store does not answer.
+
+    Example:
+        >>> log = ObjectLog(ObjectStorage.open("memory://object-log"), "journal", Owner(1, bytes(16)))
+        >>> log.append([(1, b"planned"), (2, b"done")]), log.write([(1, b"planned")])
+        (0, 2)
+        >>> [(record.number, record.kind, record.data) for record in log.read(1)]
+        [(1, 2, b'done'), (2, 1, b'planned')]
+        >>> log.close()
     """
 
     def __init__(
         self,
         storage: ObjectStorage,
         folder: str,
-        epoch: int,
+        owner: Owner,
         *,
+        read_only: bool = False,
         object_bytes_max: int = OBJECT_BYTES_MAX,
         background: Background | None = None,
     ) -> None:
-        self._storage = storage
-        self._folder = folder
-        self._epoch = epoch
+        self._storage, self._folder = storage, folder
+        self._owner = owner
+        self._read_only = read_only
         self._object_bytes_max = object_bytes_max
         self._background = background
-        self._changed = threading.Condition()
-        self._waiting: deque[tuple[int, Bytes]] = deque()
-        self._unanswered: _Made | None = None
-        self._leading = False
-        self._failures = 0
-        self._failure: StorageUnavailableError | None = None
-        self._dead: MillstreamError | None = None
+        # Who holds `_io` puts for all who wait; `_lock` guards the queue and the numbers, and is never held long.
+        self._io = threading.Lock()
+        self._lock = threading.Lock()
+        self._waiting: list[_Run] = []
+        self._waiting_bytes = 0
+        self._unanswered: _Put | None = None
+        self._fenced: FencedError | None = None
+        self._is_closed = False
         self._sweeping = False
-        self._sizes = sizes_of(storage, folder)
-        claim = self._claim()
-        self._claim_number = claim.number
-        self._claims = {claim.number, *claim.earlier_claims}
-        self._newest = claim.number
-        self._floor = self._wished_floor = claim.floor
-        self._durable = self._next = claim.first
-        self._firsts = [(claim.first, claim.number)]
-        self._sweep()
-
-    def append(self, records: Sequence[tuple[int, Bytes]]) -> int:
-        first = self._add(records)
-        self._commit(first + len(records))
-        return first
-
-    def write(self, records: Sequence[tuple[int, Bytes]]) -> int:
-        # Why a copy: the caller may use the memory again long before the next append.
-        return self._add([(kind, bytes(data)) for kind, data in records])
-
-    def read(self, first: int = 0) -> Iterator[LogRecord]:
-        with self._changed:
-            known = bisect.bisect_right(self._firsts, first, key=lambda entry: entry[0]) - 1
-            start = self._floor if known < 0 else max(self._floor, self._firsts[known][1])
-            newest, floor = self._newest, self._floor
-        return self._read(first, start, newest, floor)
+        self._row = ObjectRow(storage, folder)
+        newest = self._row.newest() if read_only else self._row.claim(owner)
+        self._claim_number = self._number = -1 if newest is None else newest.number
+        self._next_number = 0 if newest is None else newest.next
+        self._floor = self._wished_floor = 0 if newest is None else newest.floor
+        # Numbers of first records and of their objects, both rising, as far as they are known.
+        self._firsts = [] if newest is None else [(newest.first, newest.number)]
+        if not read_only:
+            self._sweep()
 
     @property
     def next_number(self) -> int:
-        return self._next
+        return self._next_number
 
     @property
     def size_bytes(self) -> int:
-        with self._changed:
-            return sum(self._sizes.values())
+        return sum(self._row.sizes.copy().values())
+
+    def append(self, records: Sequence[tuple[int, Bytes]]) -> int:
+        run = self._enqueue(list(records), awaited=True)
+        self._await(run)
+        return run.first
+
+    def write(self, records: Sequence[tuple[int, Bytes]]) -> int:
+        kept = [(kind, data if isinstance(data, bytes) or data.readonly else bytes(data)) for kind, data in records]
+        run = self._enqueue(kept, awaited=False)
+        if run.awaited:
+            self._await(run)
+        return run.first
+
+    def read(self, first: int = 0) -> Iterator[LogRecord]:
+        # Why both: between two puts what is in objects and what waits are all records, each once.
+        with self._io, self._lock:
+            start = max(self._floor, self._object_of(first))
+            waiting = [run for run in self._unanswered.runs if not run.awaited] if self._unanswered else []
+            waiting += self._waiting
+            newest = self._number
+        return self._read(first, start, newest, waiting)
 
     def release(self, before: int) -> None:
-        with self._changed:
-            # The objects before one whose first record is `before` or earlier have older records only.
-            known = bisect.bisect_right(self._firsts, before, key=lambda entry: entry[0]) - 1
-            if known >= 0:
-                self._wished_floor = max(self._wished_floor, self._firsts[known][1])
+        self._check_usable()
+        with self._lock:
+            self._wished_floor = max(self._wished_floor, self._object_of(before))
         self._sweep()
 
     def close(self) -> None:
+        if self._is_closed:
+            return
         try:
-            self._commit(self._next)
+            if self._waiting and self._fenced is None:
+                self._await(self._enqueue([], awaited=True))
         except (StorageUnavailableError, FencedError) as error:
-            logger.warning("Records that nobody waited for were not written to %s. %s", self._place, error)
-        with self._changed:
-            if self._dead is None:
-                self._dead = StorageUnavailableError(f"The log at {self._place} is closed.")
+            logger.warning("Records that were not yet durable are lost with the log %s: %s", self._folder, error)
+        finally:
+            self._is_closed = True
 
-    @property
-    def _place(self) -> str:
-        return f"{self._storage.place}/{self._folder}"
+    def _enqueue(self, records: list[tuple[int, Bytes]], *, awaited: bool) -> _Run:
+        payload_bytes = sum([len(data) if isinstance(data, bytes) else data.nbytes for _, data in records])
+        with self._lock:
+            self._check_usable()
+            run = _Run(self._next_number, records, payload_bytes, awaited)
+            self._next_number += len(records)
+            self._waiting.append(run)
+            if not awaited:
+                self._waiting_bytes += payload_bytes
+                run.awaited = self._waiting_bytes > WAITING_BYTES_MAX
+        return run
 
-    def _name(self, number: int) -> str:
-        return f"{self._folder}/{number:020d}"
+    def _await(self, run: _Run) -> None:
+        with self._io:
+            while not run.done:
+                self._put_next()
+        error = run.error
+        if error is not None:
+            # Why anew: each of several threads gets a traceback of its own.
+            raise type(error)(error.message, detail=error.detail, hint=error.hint) from error
+
+    def _put_next(self) -> None:
+        """Put the next object, first the one that nobody answered for; called with `_io` held.
+
+        An error goes to all calls that wait. What they gave is theirs to append again; what `write` left stays.
+        """
+        try:
+            put = self._unanswered = self._unanswered or self._made()
+            self._row.put(put.header, put.data)
+        except MillstreamError as error:
+            if isinstance(error, FencedError):
+                self._fenced = error
+            runs = [] if self._unanswered is None else self._unanswered.runs
+            with self._lock:
+                failed = [run for run in (*runs, *self._waiting) if run.awaited and not run.done]
+                self._waiting = [run for run in self._waiting if not run.awaited]
+            for run in failed:
+                run.error, run.done = error, True
+            return
+        header = put.header
+        with self._lock:
+            self._unanswered = None
+            self._number, self._floor = header.number, header.floor
+            self._firsts.append((header.first, header.number))
+        for run in put.runs:
+            run.done = True
+
+    def _made(self) -> _Put:
+        """Make the next object of what waits."""
+        with self._lock:
+            count, total_bytes = 0, 0
+            for run in self._waiting:
+                total_bytes += run.payload_bytes
+                if count and total_bytes > self._object_bytes_max:
+                    break
+                count += 1
+            runs = self._waiting[:count]
+            floor = self._wished_floor
+        last = runs[-1]
+        header = LogObject(
+            number=self._number + 1,
+            epoch=self._owner.epoch,
+            owner=self._owner.nonce,
+            nonce=self._storage.nonce(),
+            first=runs[0].first,
+            next=last.first + len(last.records),
+            floor=floor,
+            claim=self._claim_number,
+        )
+        put = _Put(header, header.encode([(run.first, run.records) for run in runs if run.records]), runs)
+        with self._lock:
+            del self._waiting[:count]
+            self._waiting_bytes -= sum(run.payload_bytes for run in runs if not run.awaited)
+        return put
+
+    def _read(self, first: int, start: int, newest: int, waiting: list[_Run]) -> Iterator[LogRecord]:
+        for header, data in self._row.read(start, newest):
+            with self._lock:
+                entry = (header.first, header.number)
+                at = bisect.bisect_left(self._firsts, entry)
+                if header.number >= self._floor and entry not in self._firsts[at : at + 1]:
+                    self._firsts.insert(at, entry)
+            yield from records_of(data, header, first, self._row.place(header.number))
+        for run in waiting:
+            for number, (kind, record) in enumerate(run.records, run.first):
+                if number >= first:
+                    yield LogRecord(number, kind, bytes(record))
+
+    def _object_of(self, number: int) -> int:
+        """Give the newest object that is known to begin at or before a record: older ones have older records only."""
+        at = bisect.bisect_right(self._firsts, (number, math.inf))
+        return self._firsts[at - 1][1] if at else 0
+
+    def _sweep(self) -> None:
+        """Remove what was released, once: a sweep under way is not joined by another."""
+        with self._lock:
+            if self._sweeping:
+                return
+            self._sweeping = True
+        if self._background is None:
+            self._sweep_now()
+        else:
+            self._background("millstream-sweep", self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        try:
+            if self._wished_floor > self._floor:
+                # Why durable first: then an object that is missing is known to be released, and any other to be lost.
+                self._await(self._enqueue([], awaited=True))
+            with self._lock:
+                floor = self._floor
+                del self._firsts[: bisect.bisect_left(self._firsts, floor, key=lambda entry: entry[1])]
+            self._row.remove_before(floor)
+        except StorageUnavailableError as error:
+            logger.warning("Objects of %s that are not needed any more stay for now: %s", self._folder, error)
+        except (FencedError, LifecycleError):
+            # Why nothing: the next append says that this driver is fenced; and a log that was closed is swept by the
+            # next one that opens it.
+            return
+        finally:
+            self._sweeping = False
+
+    def _check_usable(self) -> None:
+        if self._fenced is not None:
+            raise FencedError(self._fenced.message, detail=self._fenced.detail, hint=self._fenced.hint)
+        if self._is_closed or self._read_only:
+            raise LifecycleError(
+                f"The log {self._folder} takes no records.",
+                detail="It was closed." if self._is_closed else "It was opened to be read only.",
+                hint="Open the log again, for writing.",
+            )

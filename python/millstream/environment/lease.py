@@ -8,10 +8,11 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from millstream.environment.lock import Lock
 from millstream.environment.logger import logger
+from millstream.environment.object_client import PROBES
 from millstream.environment.process_identity import has_ended, process_identity
 from millstream.errors import (
     FencedError,
@@ -40,6 +41,18 @@ TRIES_MAX = 20
 """How often others may be faster while the lease is taken."""
 
 
+class Owner(NamedTuple):
+    """A driver, as what it writes names it.
+
+    Attributes:
+        epoch: at least 1, and greater than that of every driver before.
+        nonce: 16 bytes that tell it from all others.
+    """
+
+    epoch: int
+    nonce: bytes
+
+
 class Lease(Lock):
     """The right to drive a checkpoint on an object store, kept alive in the background.
 
@@ -64,7 +77,7 @@ class Lease(Lock):
         IncompatibleCheckpointError: the lease was written by a newer release.
 
     Attributes:
-        epoch: at least 1, and greater than that of every holder before.
+        owner: this holder, as it names itself in what it writes.
     """
 
     def __init__(
@@ -84,18 +97,20 @@ class Lease(Lock):
         self._lost: FencedError | None = None
         self._released = False
         self._failing = False
+        nonce = storage.nonce()
         self._about = {
             "format": FORMAT_VERSION,
             "program": holder,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "process": process_identity(),
-            "nonce": storage.nonce().hex(),
+            "nonce": nonce.hex(),
             "since_ms": int(self._clock.wall_ms()),
             "duration_ms": int(self._duration_ms),
         }
         self._number = self._take(takeover)
-        self.epoch = self._number + 1
+        # Why the number: it rises with each object, whatever became of what the earlier ones held.
+        self.owner = Owner(self._number + 1, nonce)
         self._due_ms = self._clock.monotonic_ms() + self._duration_ms / RENEWALS
         self._loop = storage.environment.drive("millstream-lease", self._step)
 
@@ -160,7 +175,7 @@ class Lease(Lock):
 
     def _age_ms(self, number: int) -> float:
         """Tell how long ago an object was made, by the clock of the store, which stamps a second one for that."""
-        now = f"probes/{self._storage.nonce().hex()}"
+        now = f"{PROBES}/{self._storage.nonce().hex()}"
         self._storage.create(now, b"now")
         try:
             now_ms = self._storage.entry(now).modified_ms

@@ -106,7 +106,7 @@ class LocalStorage(Storage):
             self._directory.sync(os.path.dirname(name))
             return LocalAppendFile(file, full)
 
-    def lock(self, holder: str) -> Lock:
+    def lock(self, holder: str, *, takeover: bool = False) -> Lock:
         with self._reported(LOCK, "locked"):
             self._make_folder("")
             lock = FileLock(self._directory.full(LOCK), holder, self._clock)

@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
+PROBES = "probes"
+"""Folder of throw-away objects, which tell what a store does and what time it has."""
+
 
 class StoredObject(NamedTuple):
     """An object as it was read.

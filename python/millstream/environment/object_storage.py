@@ -11,7 +11,7 @@ from typing import Any
 from millstream.environment.environment import Environment
 from millstream.environment.lease import Lease
 from millstream.environment.nonce import Nonce, fresh_nonce
-from millstream.environment.object_client import ObjectClient, ObjectEntry, StoredObject
+from millstream.environment.object_client import PROBES, ObjectClient, ObjectEntry, StoredObject
 from millstream.environment.obstore_client import RETRY_S, ObstoreClient
 from millstream.environment.storage import Storage
 from millstream.errors import ConfigurationError, StorageUnavailableError
@@ -21,6 +21,9 @@ READS_AT_ONCE = 16
 
 REMOVED_AT_ONCE = 1_000
 """How many names one request to remove may hold on S3."""
+
+PROBE_MS = 3_600_000
+"""Age at which a throw-away object was surely left by a crash."""
 
 PAUSE_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Waits between the tries of a put whose outcome is unknown; the last one repeats."""
@@ -95,12 +98,15 @@ class ObjectStorage(Storage):
 
     def probe(self) -> None:
         """Prove by two throw-away puts that the store makes an object only once; raises as `open` does."""
-        name = f"probes/{self.nonce().hex()}"
+        name = f"{PROBES}/{self.nonce().hex()}"
         try:
             first = self._create(name, b"first")
             second = self._create(name, b"second")
             kept = self._client.get(name).data
-            self._client.delete([name])
+            old_ms = self._client.look(name).modified_ms - PROBE_MS
+            # What a crash left is older; a young one may be another program's, which looks at it right now.
+            left = [entry.name for entry in self._client.list_objects(PROBES) if entry.modified_ms < old_ms]
+            self._client.delete([name, *(f"{PROBES}/{each}" for each in left)])
         except FileNotFoundError as error:
             raise StorageUnavailableError(
                 f"The object store at {self.place} lost an object right after it was written.", detail=name

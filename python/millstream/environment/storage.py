@@ -113,11 +113,13 @@ class Storage(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has whole files only.")
 
-    def lock(self, holder: str) -> Lock:
+    def lock(self, holder: str, *, takeover: bool = False) -> Lock:
         """Take the storage for this process alone; all who write to it hold this lock.
 
         Args:
             holder: the name of the program, for those who are refused.
+            takeover: take a lease from its holder, too, who is fenced from then on. A lock that the operating system
+                keeps cannot be taken so, and is free when its holder is dead.
 
         Raises:
             FencedError: somebody else holds it; says who.
