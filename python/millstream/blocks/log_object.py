@@ -18,7 +18,7 @@ MAGIC = b"MSTROBJ\x00"
 
 FORMAT_VERSION = 1
 
-_HEADER = struct.Struct("<8sHHIQQ16s16sQQQQ")
+_HEADER = struct.Struct("<8sHHIQQ16s16sQQQQQ")
 _CLAIM = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
 
@@ -34,6 +34,7 @@ class LogObject:
         nonce: 16 bytes that tell this object from every other that somebody may have tried to put in its place.
         first: the number of its first record, or of the next one where it has none.
         next: the number of the record that follows.
+        released: records with numbers below this were released.
         floor: objects with numbers below this were released, except for claims.
         claim: the number of the object by which its driver took the log over; its own number in that object.
         earlier_claims: in a claim, the numbers of all claims before it, which are kept for ever.
@@ -45,6 +46,7 @@ class LogObject:
     nonce: bytes
     first: int
     next: int
+    released: int
     floor: int
     claim: int
     earlier_claims: tuple[int, ...] = ()
@@ -76,13 +78,14 @@ class LogObject:
             self.nonce,
             self.first,
             self.next,
+            self.released,
             self.floor,
             self.claim,
         ) + b"".join(map(_CLAIM.pack, self.earlier_claims))
         segment = (self.first, self.number)
-        start = segment_header(segment, 0, [])
+        start = segment_header(segment, self.released, [])
         try:
-            pieces, _ = frame_group(segment, len(start), 0, 0, self.first, runs)
+            pieces, _ = frame_group(segment, len(start), 0, self.released, self.first, runs)
         except ValueError as error:
             raise ConfigurationError(
                 "A record is too long for the log.", detail=f"{error}.", hint="Make smaller blocks."
@@ -114,8 +117,8 @@ def decode_header(data: bytes, number: int, place: str) -> LogObject:
     if version > FORMAT_VERSION:
         raise _newer(place)
     claims = tuple(value for (value,) in _CLAIM.iter_unpack(data[_HEADER.size : end]))
-    own, epoch, owner, nonce, first, next_number, floor, claim = fields
-    header = LogObject(own, epoch, owner, nonce, first, next_number, floor, claim, claims)
+    own, epoch, owner, nonce, first, next_number, released, floor, claim = fields
+    header = LogObject(own, epoch, owner, nonce, first, next_number, released, floor, claim, claims)
     if header.number != number:
         raise damaged(place, 0, f"it says that it is object {header.number}")
     return header
@@ -132,7 +135,7 @@ def records_of(data: bytes, header: LogObject, first: int, place: str) -> Iterat
     if found.problem is not None:
         offset, problem = found.problem
         raise damaged(place, header.header_bytes + offset, problem)
-    if found.next != header.next or found.end != len(body):
+    if found.groups != 1 or found.end != len(body) or found.next > header.next:
         raise damaged(place, header.header_bytes + found.end, "records are missing")
     for number, kind, start, end in found.records(first):
         yield LogRecord(number, kind, bytes(body[start:end]))

@@ -109,6 +109,7 @@ class ObjectLog(Log):
         newest = self._row.newest() if read_only else self._row.claim(owner)
         self._claim_number = self._number = -1 if newest is None else newest.number
         self._next_number = 0 if newest is None else newest.next
+        self._released = 0 if newest is None else newest.released
         self._floor = self._wished_floor = 0 if newest is None else newest.floor
         # Numbers of first records and of their objects, both rising, as far as they are known.
         self._firsts = [] if newest is None else [(newest.first, newest.number)]
@@ -138,6 +139,7 @@ class ObjectLog(Log):
     def read(self, first: int = 0) -> Iterator[LogRecord]:
         # Why both: between two puts what is in objects and what waits are all records, each once.
         with self._io, self._lock:
+            first = max(first, self._released)
             start = max(self._floor, self._object_of(first))
             waiting = [run for run in self._unanswered.runs if not run.awaited] if self._unanswered else []
             waiting += self._waiting
@@ -147,7 +149,8 @@ class ObjectLog(Log):
     def release(self, before: int) -> None:
         self._check_usable()
         with self._lock:
-            self._wished_floor = max(self._wished_floor, self._object_of(before))
+            self._released = max(self._released, min(before, self._next_number))
+            self._wished_floor = max(self._wished_floor, self._object_of(self._released))
         self._sweep()
 
     def close(self) -> None:
@@ -218,7 +221,7 @@ class ObjectLog(Log):
                     break
                 count += 1
             runs = self._waiting[:count]
-            floor = self._wished_floor
+            released, floor = self._released, self._wished_floor
         last = runs[-1]
         header = LogObject(
             number=self._number + 1,
@@ -227,6 +230,7 @@ class ObjectLog(Log):
             nonce=self._storage.nonce(),
             first=runs[0].first,
             next=last.first + len(last.records),
+            released=released,
             floor=floor,
             claim=self._claim_number,
         )

@@ -36,6 +36,7 @@ class ObjectRow:
         self._storage, self._folder = storage, folder
         self.sizes: dict[int, int] = {}
         self.claims: tuple[int, ...] = ()
+        self._owner: Owner | None = None
 
     def name(self, number: int) -> str:
         """Give the name of an object."""
@@ -53,12 +54,8 @@ class ObjectRow:
             IncompatibleCheckpointError: a newer release wrote it.
             StorageUnavailableError: the store does not answer.
         """
-        while True:
-            self.sizes = self._listed()
-            try:
-                return self._header(max(self.sizes)) if self.sizes else None
-            except FileNotFoundError:
-                continue  # It was followed by others and released since: a new list shows them.
+        self.sizes, newest = self._look()
+        return newest
 
     def claim(self, owner: Owner) -> LogObject:
         """Take the row over; what was acknowledged to any driver before is in front of the claim.
@@ -72,9 +69,10 @@ class ObjectRow:
             IncompatibleCheckpointError: a newer release wrote them.
             StorageUnavailableError: the store does not answer.
         """
+        self._owner = owner
         for _ in range(CLAIM_TRIES_MAX):
             newest = self.newest()
-            claim = LogObject(0, owner.epoch, owner.nonce, self._storage.nonce(), 0, 0, 0, 0)
+            claim = LogObject(0, owner.epoch, owner.nonce, self._storage.nonce(), 0, 0, 0, 0, 0)
             if newest is not None:
                 if newest.epoch >= owner.epoch and newest.owner != owner.nonce:
                     raise self._fenced(newest.number, newest.epoch, owner.epoch)
@@ -84,12 +82,15 @@ class ObjectRow:
                     number=newest.number + 1,
                     first=newest.next,
                     next=newest.next,
+                    released=newest.released,
                     floor=newest.floor,
                     claim=newest.number + 1,
                     earlier_claims=(*last.earlier_claims, last.number),
                 )
             data = claim.encode([])
-            if self._is_made(claim.number, data) is None:
+            # Why look again: between the two requests others may have written this number and released it. The newest
+            # object is never removed, so when nothing is behind the claim now, nothing was when it was made.
+            if self._is_made(claim.number, data) is None and max(self._listed(), default=0) == claim.number:
                 self.claims = (*claim.earlier_claims, claim.number)
                 return claim
         raise StorageUnavailableError(
@@ -134,11 +135,17 @@ class ObjectRow:
                     before = header
                     number += 1
             except FileNotFoundError as error:
-                # Its driver, which may be another process, released it if the newest object says so.
-                now = max(self._listed(), default=None)
-                if now is None or number >= self._header(now).floor:
-                    raise damaged(self.place(number), 0, "the object is missing") from error
-                number += 1
+                number = self._released(number, error)
+
+    def _released(self, number: int, error: FileNotFoundError) -> int:
+        """Give the number after a missing object that was released; raise when it was not, or by another driver."""
+        _, newest = self._look()
+        if newest is None or number >= newest.floor:
+            raise damaged(self.place(number), 0, "the object is missing") from error
+        if self._owner is not None and newest.owner != self._owner.nonce:
+            # Why no gap for us: what a driver goes on from has to be whole.
+            raise self._fenced(newest.number, newest.epoch, self._owner.epoch) from error
+        return number + 1
 
     def remove_before(self, floor: int) -> None:
         """Remove objects with smaller numbers, except for claims.
@@ -150,6 +157,14 @@ class ObjectRow:
         self._storage.remove_each([self.name(number) for number in gone])
         for number in gone:
             self.sizes.pop(number, None)
+
+    def _look(self) -> tuple[dict[int, int], LogObject | None]:
+        while True:
+            sizes = self._listed()
+            try:
+                return sizes, self._header(max(sizes)) if sizes else None
+            except FileNotFoundError:
+                continue  # It was followed by others and released since: a new list shows them.
 
     def _listed(self) -> dict[int, int]:
         return {

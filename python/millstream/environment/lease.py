@@ -118,7 +118,11 @@ class Lease(Lock):
         if self._lost is not None:
             raise self._lost
         if self._released:
-            raise FencedError("The lease on the checkpoint is not held any more.", detail="This driver released it.")
+            raise FencedError(
+                "The lease on the checkpoint is not held any more.",
+                detail=f"This driver released {self._storage.place}.",
+                hint="Start the program again.",
+            )
 
     def release(self) -> None:
         with self._guard:

@@ -109,7 +109,9 @@ class ObjectStorage(Storage):
             self._client.delete([name, *(f"{PROBES}/{each}" for each in left)])
         except FileNotFoundError as error:
             raise StorageUnavailableError(
-                f"The object store at {self.place} lost an object right after it was written.", detail=name
+                f"The object store at {self.place} lost an object right after it was written.",
+                detail=name,
+                hint="Check that nothing else, such as a rule of the bucket, removes objects there.",
             ) from error
         if not first or second or kept != b"first":
             raise ConfigurationError(
@@ -204,6 +206,7 @@ class ObjectStorage(Storage):
                 trouble = StorageUnavailableError(
                     f"The object store at {self.place} refuses an object again and again that is not there.",
                     detail=name,
+                    hint="Check that nothing else writes and removes objects there, and the state of the store.",
                 )
             except StorageUnavailableError as error:
                 trouble = error

@@ -124,7 +124,7 @@ class SimulatedStorage(Storage):
                 if self.faults.room_bytes is not None:
                     self.faults.room_bytes += file.size_bytes
 
-    def lock(self, holder: str) -> Lock:
+    def lock(self, holder: str, *, takeover: bool = False) -> Lock:
         with self.operation("lock", "lock"):
             if self._locked_by is not None:
                 raise FencedError(
