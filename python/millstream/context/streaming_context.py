@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib import import_module
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
 
+from millstream.context.checkpointing import OnDivergence, OnUnmatched, checkpoint_settings
 from millstream.context.context import Context, environment_checked
 from millstream.context.signals import stop_on_signals
 from millstream.context.sources import SourceMethods
 from millstream.environment.environment import Environment
-from millstream.environment.process_tuning import ProcessTuning
+from millstream.environment.storage import Storage
 from millstream.errors import (
     ArgumentTypeError,
     ConfigurationError,
@@ -25,7 +25,6 @@ from millstream.errors import (
     shown,
 )
 from millstream.execution.backend import Backend
-from millstream.graph.inputs import FeedInput
 from millstream.graph.node import Node
 from millstream.graph.transform import TransformNode
 from millstream.graph.union import UnionNode
@@ -68,6 +67,16 @@ class StreamingContext(SourceMethods):
         batch_retries: how often a batch is tried again after something outside did not answer.
         retry_pause: pause before the first retry, seconds or timedelta; it doubles with each.
         process_tuning: False leaves switch interval and garbage collector of this process alone.
+        max_clock_jump: how far the clock may jump ahead, while the program runs and over a downtime, seconds or
+            timedelta; further, and the program stops with an error.
+        checkpoint: where the program is kept so that it survives the process: a directory. Run the same program
+            again with the same place and it goes on where it was. None: nothing survives.
+        checkpoint_interval: pause between two checkpoints, seconds or timedelta; a restart replays at most so much.
+        on_unmatched: what becomes of stored state that no operator of the program claims: `fail`, `drop` it, or
+            `start_empty`: drop it, and let operators without a name whose list has changed begin without state.
+        on_input_changed: when a batch that runs again after a restart reads other records than before: `fail`, or
+            `accept`.
+        on_divergence: when a batch that runs again, and that a sink has committed already, comes to another state.
 
     Raises:
         ConfigurationError: an argument has a value that cannot work.
@@ -104,6 +113,12 @@ class StreamingContext(SourceMethods):
         batch_retries: int = 3,
         retry_pause: Duration = 0.1,
         process_tuning: bool = True,
+        max_clock_jump: Duration = 30 * 86_400.0,
+        checkpoint: str | PathLike[str] | Storage | None = None,
+        checkpoint_interval: Duration = 10.0,
+        on_unmatched: OnUnmatched = "fail",
+        on_input_changed: OnDivergence = "fail",
+        on_divergence: OnDivergence = "fail",
     ) -> None:
         interval_ms = duration_ms(batch_interval, "batch_interval")
         self._max_queued_batches = _count_checked(max_queued_batches, "max_queued_batches", 1)
@@ -120,6 +135,10 @@ class StreamingContext(SourceMethods):
         super().__init__(program, environment_checked(environment) or self.context.environment)
         self._bus = EventBus(self._environment)
         self._tuned = process_tuning
+        self._max_clock_jump_ms = duration_ms(max_clock_jump, "max_clock_jump")
+        self._checkpoint = checkpoint_settings(
+            checkpoint, checkpoint_interval, on_unmatched, on_input_changed, on_divergence
+        )
         self._driver: Driver | None = None
         self._stopped_early = False
 
@@ -197,9 +216,14 @@ class StreamingContext(SourceMethods):
     def start(self) -> None:
         """Start the stream and return; it runs in threads of its own.
 
+        With a checkpoint it goes on where an earlier run ended, however that ended.
+
         Raises:
             LifecycleError: it was started before, or another context of this name is active.
             GraphError: the program has no output operation.
+            FencedError: another process runs with this checkpoint.
+            IncompatibleCheckpointError: the checkpoint does not fit to the program, and how is said.
+            CorruptSegmentError: the checkpoint is damaged.
         """
         self._check_startable()
         self.context.check_open()
@@ -243,40 +267,18 @@ class StreamingContext(SourceMethods):
 
     def _make_driver(self) -> Driver:
         # Why here: what only a running stream needs would be a quarter of the time that `import millstream` takes.
-        from millstream.control.batch_work import BatchWork
-        from millstream.control.driver import Driver
-        from millstream.control.facts import InputSpec, ProgramStarted
-        from millstream.control.journal import MemoryJournal
-        from millstream.control.receiver_work import ReceiverWork
+        from millstream.context.assembly import Settings, assembled
 
-        program, graph = self.program, self.program.graph
-        interval_ms = program.interval_ms
-        clock = self._environment.clock
-        batches = BatchWork(graph, self.context.backend, MemoryJournal(), self._bus, clock)
-        batches.open(f"{self._environment.rng.getrandbits(64):016x}")
-        if any(node.gives_columns for node in graph.inputs):
-            import_module("pyarrow")  # Now, so that the first batch need not wait for it.
-        tuning = ProcessTuning() if self._tuned else None
-        if tuning is not None:
-            tuning.apply()
-        # The grid begins after everything that takes time, or the first batch would be late.
-        zero_ms = program.zero_ms = math.floor(clock.wall_ms() / interval_ms) * interval_ms
-        batches.begin(zero_ms)
-        started = ProgramStarted(
-            interval_ms,
-            zero_ms,
-            tuple(
-                InputSpec(node.name, "receiver" if isinstance(node, FeedInput) else "replayable")
-                for node in graph.inputs
-            ),
-            tuple(output.name for output in graph.outputs),
-            graph.long_slides_ms,
+        settings = Settings(
+            name=self.name,
             max_queued_batches=self._max_queued_batches,
             batch_retries=self._batch_retries,
-            retry_initial_ms=self._retry_pause_ms,
+            retry_pause_ms=self._retry_pause_ms,
+            process_tuning=self._tuned,
+            max_clock_jump_ms=self._max_clock_jump_ms,
+            checkpoint=self._checkpoint,
         )
-        receivers = ReceiverWork(graph, self._bus, clock, interval_ms, zero_ms)
-        return Driver(started, batches, receivers, self._bus, self._environment, tuning, self.name)
+        return assembled(self.program, self.context.backend, self._bus, self._environment, settings)
 
     def stop(self, graceful: bool = True, timeout: float | None = None) -> bool:
         """End the stream and wait for its end; a second call does no harm.

@@ -11,7 +11,8 @@ class Admission:
 
     Attributes:
         grid: the batch times.
-        planned_ms: the newest batch time that was planned, milliseconds since the epoch; at first the zero time.
+        planned_ms: the newest batch time that was planned, milliseconds since the epoch; at first the zero time. One
+            of an earlier driver with another interval may lie between the times of the grid.
         due_ms: the newest batch time that is due; all after `planned_ms` up to it wait.
 
     Example:
@@ -26,10 +27,10 @@ class Admission:
 
     __slots__ = ("_held", "_queue_max_ms", "due_ms", "grid", "planned_ms")
 
-    def __init__(self, grid: BatchGrid, max_queued_batches: int) -> None:
+    def __init__(self, grid: BatchGrid, max_queued_batches: int, planned_ms: int | None = None) -> None:
         self.grid = grid
-        self.planned_ms = grid.zero_time_ms
-        self.due_ms = grid.zero_time_ms
+        self.planned_ms = grid.zero_time_ms if planned_ms is None else planned_ms
+        self.due_ms = self.planned_ms
         self._queue_max_ms = max_queued_batches * grid.interval_ms
         self._held = False
 
@@ -53,7 +54,7 @@ class Admission:
         if time_ms - start_ms == self.grid.interval_ms and not self._held:
             return time_ms, ()
         before: list[ReportSkipped | ResumeInputs] = []
-        if time_ms - start_ms > self.grid.interval_ms:
+        if time_ms - start_ms >= 2 * self.grid.interval_ms:
             before.append(self.grid.skipped(start_ms, time_ms))
         if self._held and time_ms == self.due_ms:
             self._held = False

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from millstream.control.batch_report import BatchReport
-from millstream.control.decisions import BatchDone, BatchPlanned, BatchPrepared, InputPlan, SplitPlan
+from millstream.control.durability import Durability, Recovered, state_digest
 from millstream.control.instructions import PlanBatch
-from millstream.control.journal import Journal
 from millstream.environment.clock import Clock
 from millstream.environment.logger import logger
 from millstream.errors import MillstreamError, UserCodeError
@@ -24,6 +23,8 @@ from millstream.model.ports.block_feed import Block
 from millstream.model.ports.replayable_source import Plan, ReplayableSource
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import BatchStep
+from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchPrepared, Digest, InputPlan, SplitPlan
+from millstream.recovery.journal import Journal
 
 
 @dataclass(slots=True)
@@ -34,6 +35,8 @@ class _Work:
     report: BatchReport
     planned: dict[str, PlannedInput] = field(default_factory=dict)
     positions: dict[str, Any] = field(default_factory=dict)
+    inputs: tuple[InputPlan, ...] = ()
+    prepared: BatchPrepared | None = None
     batch: Batch | None = None
     run: BatchRun | None = None
     staged: dict[str, Any] = field(default_factory=dict)
@@ -49,12 +52,22 @@ class BatchWork:
         journal: where decisions go before they count.
         bus: hears what happens to batches.
         clock: stamps it.
+        durability: keeps the program in its checkpoint; None: there is no checkpoint.
     """
 
-    def __init__(self, graph: Graph, backend: Backend, journal: Journal, bus: EventBus, clock: Clock) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        backend: Backend,
+        journal: Journal,
+        bus: EventBus,
+        clock: Clock,
+        durability: Durability | None = None,
+    ) -> None:
         self._graph = graph
         self._backend = backend
         self._journal = journal
+        self._durability = durability
         self._bus = bus
         self._clock = clock
         self._zero_ms = 0
@@ -62,26 +75,46 @@ class BatchWork:
         self._memory = list(graph.memory_nodes)
         self._source_inputs = [node for node in graph.inputs if isinstance(node, SourceInput)]
         self._blocks: dict[str, dict[int, Block]] = {node.name: {} for node in graph.inputs}
-        self._positions: dict[str, Any] = {}
+        self._positions: dict[str, Any] = {} if durability is None else dict(durability.positions)
+        self._committed: dict[str, int | None] = {}
         self._works: dict[int, _Work] = {}
 
     def begin(self, zero_ms: int) -> None:
         """Name the zero time of the grid; nothing is planned before."""
         self._zero_ms = zero_ms
 
-    def open(self, lineage_id: str) -> None:
-        """Open sources and outputs; when one cannot be opened, those opened before are closed."""
+    def open(self, lineage_id: str, epoch: int = 0) -> Mapping[str, int | None]:
+        """Open sources and outputs; when one cannot be opened, those opened before are closed.
+
+        Args:
+            lineage_id: under which the sinks know the program.
+            epoch: counts the drivers of the lineage.
+
+        Returns:
+            The newest batch that each output has committed, by its name.
+        """
         opened: list[Callable[[], None]] = []
         try:
-            for source in self._sources():
-                source.open(None)
-                opened.append(source.close)
+            for node in self._source_inputs:
+                node.source.open(self._positions.get(node.name))
+                opened.append(node.source.close)
             for output in self._graph.outputs:
-                output.open(lineage_id)
+                self._committed[output.name] = output.open(lineage_id, epoch)
                 opened.append(output.close)
         except BaseException:
             _close(opened)
             raise
+        return self._committed
+
+    def resume(self, recovered: Recovered) -> None:
+        """Take over a batch that an earlier driver planned and did not finish."""
+        plan = recovered.plan
+        work = _Work(plan.start_ms, BatchReport(plan.time_ms, self._bus, self._clock))
+        work.planned = dict(recovered.planned)
+        work.inputs = plan.inputs
+        work.prepared = recovered.prepared
+        self._works[plan.time_ms] = work
+        work.report.submit(work.planned)
 
     def hold(self, name: str, block_id: int, block: Block) -> None:
         """Keep a block until the batch that gets it is done."""
@@ -100,14 +133,13 @@ class BatchWork:
         for node in self._graph.inputs:
             if node.name not in work.planned:
                 work.planned[node.name] = self._planned(node, instruction, work)
-        self._journal.append(
-            BatchPlanned(
-                time_ms,
-                instruction.start_ms,
-                time_ms,
-                tuple(_input_plan(name, instruction, work) for name in work.planned),
-            )
-        )
+        work.inputs = tuple(_input_plan(name, instruction, work) for name in work.planned)
+        durability = self._durability
+        if durability is not None:
+            durability.before_plan()
+        self._journal.append(BatchPlanned(time_ms, instruction.start_ms, time_ms, work.inputs))
+        if durability is not None:
+            durability.after_plan()
         self._positions.update(work.positions)
         work.report.submit(work.planned)
         return {name: planned.records for name, planned in work.planned.items() if planned.records is not None}
@@ -115,22 +147,11 @@ class BatchWork:
     def _planned(self, node: InputNode, instruction: PlanBatch, work: _Work) -> PlannedInput:
         if isinstance(node, FeedInput):
             held = self._blocks[node.name]
-            blocks = [held[block_id] for block_id in instruction.blocks.get(node.name, ())]
-            return PlannedInput(
-                blocks=blocks,
-                records=sum(block.records for block in blocks),
-                invalid=sum(block.invalid for block in blocks),
-            )
+            return PlannedInput.of_blocks([held[block_id] for block_id in instruction.blocks.get(node.name, ())])
         if isinstance(node, SourceInput):
             plan = _plan_of(node, instruction.time_ms, self._positions.get(node.name))
             work.positions[node.name] = plan.position
-            counts = [split.records for split in plan.splits]
-            known = [count for count in counts if count is not None]
-            return PlannedInput(
-                splits=plan.splits,
-                records=sum(known) if len(known) == len(counts) else None,
-                description=", ".join(split.description for split in plan.splits),
-            )
+            return PlannedInput.of_splits(plan.splits)
         assert isinstance(node, QueueInput)
         return node.plan()
 
@@ -158,8 +179,34 @@ class BatchWork:
             if (time_ms - self._zero_ms) % output.slide_ms == 0:
                 self._stage(output, run, work)
         self._graph.remembered.complete(run, self._graph.nodes)
+        self._prepare(work, time_ms, attempt)
+
+    def _prepare(self, work: _Work, time_ms: int, attempt: int) -> None:
+        """Journal that the attempt is complete, with what it changed in the state."""
+        durability = self._durability
+        if durability is None:
+            return
+        deltas = durability.deltas(time_ms, attempt) if self._memory else []
+        prepared = BatchPrepared(time_ms, attempt, self._input_digests(work, time_ms), state_digest(deltas))
+        if work.prepared is not None:
+            committed = any(newest_ms is not None and newest_ms >= time_ms for newest_ms in self._committed.values())
+            durability.compare(work.prepared, prepared, committed=committed)
         if self._memory:
-            self._journal.append(BatchPrepared(time_ms, attempt))
+            self._journal.append(*deltas, prepared)
+        else:
+            self._journal.note(prepared)
+
+    def _input_digests(self, work: _Work, time_ms: int) -> dict[str, tuple[Digest, ...]]:
+        """Count what the batch had of each input, as far as it is known now."""
+        digests: dict[str, tuple[Digest, ...]] = {}
+        for node in self._graph.inputs:
+            planned = work.planned[node.name]
+            if planned.blocks:
+                digests[node.name] = tuple(Digest(block.records) for block in planned.blocks)
+            elif isinstance(node, SourceInput) and planned.splits:
+                counts = node.reads.counts(time_ms, planned.splits)
+                digests[node.name] = tuple(Digest(count) for count in counts)
+        return digests
 
     def _stage(self, output: Output, run: BatchRun, work: _Work) -> None:
         work.report.start_output(output)
@@ -189,7 +236,7 @@ class BatchWork:
     def finish(self, time_ms: int) -> None:
         """Write the end of the batch, and let go of everything that only it needed; may be repeated when it failed."""
         work = self._works[time_ms]
-        self._journal.append(BatchDone(time_ms))
+        self._journal.note(BatchDone(time_ms))
         if self._memory:
             self._backend.commit_state(time_ms)
             for node in self._memory:
@@ -200,6 +247,8 @@ class BatchWork:
             source.release(time_ms)
         work.report.complete(self._outputs, self._read(work, time_ms), self._invalid(work))
         del self._works[time_ms]
+        if self._durability is not None:
+            self._durability.done(number for plan in work.inputs for number in plan.blocks)
 
     def _read(self, work: _Work, time_ms: int) -> dict[str, int]:
         """Count what only reading could count."""
@@ -240,9 +289,17 @@ class BatchWork:
             for block_id in ids:
                 held.pop(block_id, None)
 
-    def close(self) -> None:
-        """Close sources and outputs and drop the state; one that raises is logged and does not stop the others."""
-        closers: list[Callable[[], None]] = [source.close for source in self._sources()]
+    def close(self, *, in_order: bool) -> None:
+        """Close sources and outputs and drop the state; one that raises is logged and does not stop the others.
+
+        Args:
+            in_order: the stream ended without an error: a last checkpoint is written, so that the next start is quick.
+        """
+        closers: list[Callable[[], None]] = []
+        if self._durability is not None:
+            closers += [self._durability.write_checkpoint] if in_order else []
+            closers.append(self._durability.close)
+        closers += [source.close for source in self._sources()]
         if self._memory:
             closers.append(self._backend.drop_state)
         _close([*closers, *(output.close for output in self._graph.outputs)])
@@ -275,9 +332,9 @@ def _close(closers: Iterable[Callable[[], None]]) -> None:
         try:
             close()
         except Exception:
-            logger.exception("Closing a source, a sink or the state failed.")
+            logger.exception("Closing a source, a sink, the state or the checkpoint failed.")
 
 
 def _input_plan(name: str, instruction: PlanBatch, work: _Work) -> InputPlan:
-    splits = tuple(SplitPlan(split.data, split.records) for split in work.planned[name].splits)
+    splits = tuple(SplitPlan(split.data, split.records, split.description) for split in work.planned[name].splits)
     return InputPlan(name, instruction.blocks.get(name, ()), splits, work.positions.get(name))

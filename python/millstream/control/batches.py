@@ -17,6 +17,7 @@ from millstream.control.facts import (
     OutputCommitted,
     PlanFailed,
     RetryDue,
+    UnfinishedBatch,
 )
 from millstream.control.failure import Failure
 from millstream.control.instructions import CommitOutput, FinishBatch, PlanBatch, RollBackBatch, RunBatch, ScheduleRetry
@@ -130,11 +131,11 @@ class Batches:
 
     __slots__ = ("_lives", "_newest_ms", "_outputs", "_policy")
 
-    def __init__(self, outputs: tuple[str, ...], policy: RetryPolicy, zero_time_ms: int) -> None:
+    def __init__(self, outputs: tuple[str, ...], policy: RetryPolicy, planned_ms: int) -> None:
         self._outputs = outputs
         self._policy = policy
         self._lives: dict[int, BatchLife] = {}
-        self._newest_ms = zero_time_ms
+        self._newest_ms = planned_ms
 
     def __len__(self) -> int:
         return len(self._lives)
@@ -154,6 +155,15 @@ class Batches:
         self._newest_ms = time_ms
         self._lives[time_ms] = life = BatchLife(time_ms, start_ms, blocks, self._outputs)
         return PlanBatch(time_ms, start_ms, {name: tuple(ids) for name, ids in life.blocks.items()})
+
+    def resume(self, batch: UnfinishedBatch) -> RunBatch:
+        """Go on with a batch of an earlier driver: its inputs are fixed, so it runs."""
+        life = BatchLife(batch.time_ms, batch.start_ms, {}, batch.outputs_left)
+        life.records = batch.records
+        life.phase = Phase.RUNNING
+        life.attempt = batch.attempt
+        self._lives[batch.time_ms] = life
+        return RunBatch(life.time_ms, life.attempt, life.outputs_left)
 
     def planned(self, fact: BatchPlanned) -> RunBatch | None:
         """The inputs are fixed: run."""

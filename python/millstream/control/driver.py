@@ -7,7 +7,7 @@ import itertools
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 from millstream.control.batch_work import BatchWork
@@ -17,6 +17,7 @@ from millstream.control.facts import (
     BatchFinished,
     BatchPlanned,
     BatchPrepared,
+    BlockStored,
     CommitFailed,
     Fact,
     FinishFailed,
@@ -53,7 +54,9 @@ from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
 from millstream.environment.loop import Loop
 from millstream.environment.process_tuning import ProcessTuning
+from millstream.environment.steady_clock import SteadyClock
 from millstream.model.batch import Batch
+from millstream.model.ports.block_feed import Block
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import (
     BatchStep,
@@ -72,9 +75,12 @@ class Driver:
         batches: performs what is said about batches.
         receivers: performs what is said about receivers.
         bus: hears what happens.
-        environment: clock and loop.
+        environment: gives the loop.
         tuning: the tuning of the process, applied; put back at the end. None: the process is left alone.
         stream: the name of the stream, for errors.
+        clock: the time by which batches are made.
+        begin_ms: the last time of the grid before the start; the first batch is due after it.
+        left_blocks: blocks of the write-ahead log that no batch had, with the facts that tell of them.
     """
 
     def __init__(
@@ -86,20 +92,24 @@ class Driver:
         environment: Environment,
         tuning: ProcessTuning | None,
         stream: str,
+        clock: SteadyClock,
+        begin_ms: int,
+        left_blocks: Iterable[tuple[BlockStored, Block]] = (),
     ) -> None:
         self._program = program
         self._batches = batches
         self._receivers = receivers
         self._bus = bus
         self._environment = environment
-        self._clock = environment.clock
+        self._clock = clock
         self._tuning = tuning
         self._stream = stream
         self._machine = Machine()
         self._posted: deque[Fact] = deque()
         self._timers: list[tuple[float, int, Fact]] = []
         self._numbers = itertools.count()
-        self._next_due_ms = program.zero_time_ms + program.interval_ms
+        self._next_due_ms = begin_ms + program.interval_ms
+        self._left_blocks = left_blocks
         self._loop: Loop | None = None
         self._stop_by_ms = math.inf
         self._finished_batch = False
@@ -113,6 +123,10 @@ class Driver:
         if StreamingStarted in self._bus.heard:
             self._bus.post(StreamingStarted(self._clock.wall_ms(), self._program.interval_ms))
         self._posted.append(self._program)
+        for fact, block in self._left_blocks:
+            self._batches.hold(fact.input, fact.block_id, block)
+            self._posted.append(fact)
+        self._left_blocks = ()
         self._receivers.connect(self.post)
         self._loop = self._environment.drive("millstream-driver", self._step)
 
@@ -181,7 +195,7 @@ class Driver:
         if self._finished_batch and self._tuning is not None:
             self._finished_batch = False
             self._tuning.idle(wake_ms - self._clock.wall_ms())
-        return float(wake_ms)
+        return self._clock.machine_ms(wake_ms)
 
     def _tick(self, now_ms: float) -> None:
         interval_ms = self._program.interval_ms
@@ -308,7 +322,7 @@ class Driver:
         if error is not None:
             logger.error("The stream stopped: %s: %s", type(error).__name__, error)
         self._receivers.close()
-        self._batches.close()
+        self._batches.close(in_order=error is None)
         text = None if error is None else f"{type(error).__name__}: {error}"
         self._bus.close(StreamingStopped(self._clock.wall_ms(), text, dict(left)), _LISTENERS_END_S)
         if self._tuning is not None:

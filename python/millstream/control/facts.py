@@ -31,6 +31,25 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class UnfinishedBatch:
+    """A batch that an earlier driver planned and did not finish; it runs again with the same inputs.
+
+    Attributes:
+        time_ms: the batch time.
+        start_ms: the exclusive start of its interval.
+        attempt: of the run that follows, > 0.
+        records: known records by input.
+        outputs_left: outputs that have not committed it, in order of registration.
+    """
+
+    time_ms: int
+    start_ms: int
+    attempt: int
+    records: Mapping[str, int]
+    outputs_left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProgramStarted:
     """The stream was started with this graph and configuration. The first fact, posted once by the driver.
 
@@ -50,6 +69,8 @@ class ProgramStarted:
         receiver_restart_initial_ms: pause before the first restart of a receiver; doubles with each failure
             until the receiver has stored a block again.
         receiver_restart_max_ms: longest pause before a restart.
+        planned_ms: the newest batch time that an earlier driver planned, or None: then the zero time.
+        unfinished: the batch that an earlier driver left, or None.
     """
 
     interval_ms: int
@@ -63,6 +84,8 @@ class ProgramStarted:
     retry_max_ms: int = 5_000
     receiver_restart_initial_ms: int = 100
     receiver_restart_max_ms: int = 10_000
+    planned_ms: int | None = None
+    unfinished: UnfinishedBatch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class BatchGrid:
             >>> BatchGrid(1, 0, slides_ms=(10,)).skipped(3, 45)
             ReportSkipped(from_ms=4, to_ms=44, count=41, slides_count=4)
         """
+        after_ms -= (after_ms - self.zero_time_ms) % self.interval_ms
         slides_count = sum(
             (planned_ms - 1 - self.zero_time_ms) // slide_ms - (after_ms - self.zero_time_ms) // slide_ms
             for slide_ms in self.slides_ms

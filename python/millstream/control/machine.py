@@ -159,12 +159,13 @@ class Machine:
         names = [spec.name for spec in fact.inputs if spec.kind == "receiver"]
         grid = BatchGrid(fact.interval_ms, fact.zero_time_ms, fact.slides_ms, fact.max_queued_batches)
         policy = RetryPolicy(fact.batch_retries, Backoff(fact.retry_initial_ms, fact.retry_max_ms))
-        self._admission = Admission(grid, fact.max_queued_batches)
-        self._batches = Batches(fact.outputs, policy, fact.zero_time_ms)
+        self._admission = Admission(grid, fact.max_queued_batches, fact.planned_ms)
+        self._batches = Batches(fact.outputs, policy, self._admission.planned_ms)
         self._blocks = UnplannedBlocks(names)
         self._receivers = Receivers(names, Backoff(fact.receiver_restart_initial_ms, fact.receiver_restart_max_ms))
         self._mode = Mode.RUNNING
-        return self._receivers.start()
+        unfinished = () if fact.unfinished is None else (self._batches.resume(fact.unfinished),)
+        return (*self._receivers.start(), *unfinished)
 
     def _store_block(self, fact: BlockStored) -> tuple[Instruction, ...]:
         self._admission.grid.check(fact.batch_ms)

@@ -32,12 +32,21 @@ class ReceiverWork:
         clock: stamps events.
         interval_ms: the batch interval.
         zero_ms: the zero time of the grid.
+        number: gives each block that is taken its id; None: they are counted.
 
     Attributes:
         all_ended: set once, when every feed has ended after `begin_stop`.
     """
 
-    def __init__(self, graph: Graph, bus: EventBus, clock: Clock, interval_ms: int, zero_ms: int) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        bus: EventBus,
+        clock: Clock,
+        interval_ms: int,
+        zero_ms: int,
+        number: Callable[[str, Block], int] | None = None,
+    ) -> None:
         self._feeds: dict[str, BlockFeed] = {
             node.name: node.feed for node in graph.inputs if isinstance(node, FeedInput)
         }
@@ -45,7 +54,8 @@ class ReceiverWork:
         self._clock = clock
         self._interval_ms = interval_ms
         self._zero_ms = zero_ms
-        self._ids = itertools.count()
+        ids = itertools.count()
+        self._number = number if number is not None else lambda name, block: next(ids)
         self._started: set[str] = set()
         self._running = set(self._feeds)
         self._stopping = False
@@ -78,7 +88,7 @@ class ReceiverWork:
         """Drain every feed up to a batch time."""
         for name, feed in self._feeds.items():
             for block in feed.take(until_ms):
-                yield BlockStored(name, next(self._ids), block.batch_ms, block.records), block
+                yield BlockStored(name, self._number(name, block), block.batch_ms, block.records), block
 
     def hold(self) -> None:
         """Have all feeds stop taking records in."""

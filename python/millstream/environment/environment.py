@@ -37,6 +37,13 @@ class Environment:
         """Start a daemon thread."""
         return start_thread(name, target)
 
+    def run_aside(self, name: str, work: Callable[[], None]) -> None:
+        """Run work beside the caller: in a thread, or, under a manual clock, here and now."""
+        if isinstance(self.clock, ManualClock):
+            work()
+        else:
+            start_thread(name, work)
+
 
 def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
     """Start a daemon thread."""

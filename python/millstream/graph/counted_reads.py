@@ -59,11 +59,15 @@ class CountedReads(ReplayableSource[Any]):
             self._counts.add((batch.time_ms, {_name(split): len(partition)}))
         return partition
 
-    def records(self, time_ms: int, splits: Sequence[Split]) -> int | None:
-        """Give how many records the splits of a batch held; None unless all of them were read in that batch."""
+    def counts(self, time_ms: int, splits: Sequence[Split]) -> list[int | None]:
+        """Give how many records each split of a batch held; None where it was not read in that batch."""
         counted_ms, counts = self._counts.value
         here = counts if counted_ms == time_ms else {}
-        found = [here.get(_name(split)) if split.records is None else split.records for split in splits]
+        return [here.get(_name(split)) if split.records is None else split.records for split in splits]
+
+    def records(self, time_ms: int, splits: Sequence[Split]) -> int | None:
+        """Give how many records the splits of a batch held; None unless all of them were read in that batch."""
+        found = self.counts(time_ms, splits)
         known = [count for count in found if count is not None]
         return sum(known) if len(known) == len(found) else None
 

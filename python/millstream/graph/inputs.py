@@ -40,6 +40,26 @@ class PlannedInput:
     description: str = ""
     invalid: int = 0
 
+    @classmethod
+    def of_blocks(cls, blocks: Sequence[Block]) -> PlannedInput:
+        """Plan blocks of a pushed input."""
+        return cls(
+            blocks=blocks,
+            records=sum(block.records for block in blocks),
+            invalid=sum(block.invalid for block in blocks),
+        )
+
+    @classmethod
+    def of_splits(cls, splits: Sequence[Split]) -> PlannedInput:
+        """Plan splits of a replayable source."""
+        counts = [split.records for split in splits]
+        known = [count for count in counts if count is not None]
+        return cls(
+            splits=splits,
+            records=sum(known) if len(known) == len(counts) else None,
+            description=", ".join(split.description for split in splits),
+        )
+
 
 class InputNode(Node):
     """An input of the graph.

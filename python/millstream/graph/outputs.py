@@ -39,7 +39,7 @@ class Output(ABC):
         node.dependents += 1
         self._key = ""
 
-    def open(self, lineage_id: str) -> int | None:
+    def open(self, lineage_id: str, epoch: int) -> int | None:
         """Get ready; give the newest batch time that is committed already, or None."""
         self._key = SinkLineage(lineage_id, self.name).key
         return None
@@ -146,9 +146,9 @@ class SinkOutput(Output):
         self.sink = sink
         self._end = ApplyPartition(StagePartition(sink, name, label))
 
-    def open(self, lineage_id: str) -> int | None:
+    def open(self, lineage_id: str, epoch: int) -> int | None:
         """Open the sink."""
-        return self.sink.open(SinkLineage(lineage_id, self.name))
+        return self.sink.open(SinkLineage(lineage_id, self.name, epoch))
 
     def stage(self, run: BatchRun) -> list[Any]:
         """Stage every partition."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 from millstream.environment.clock import Clock
 from millstream.errors import ConfigurationError, InputFullError, LifecycleError
 from millstream.model.partition import PartitionData
-from millstream.model.ports.block_feed import Block
+from millstream.model.ports.block_feed import Block, BlockStore
+from millstream.model.positions import is_repeated, newest_position
 
 if TYPE_CHECKING:
     from millstream._core import TokenBucket
@@ -84,6 +85,9 @@ class BlockBuffer(Generic[T]):
         self._open: list[T] = []
         self._stored: deque[Block] = deque()
         self._stored_records = 0
+        self._input = name
+        self._store: BlockStore | None = None
+        self._newest_position: Any = None
         self._changed = threading.Condition()
         self._waiting = 0
         self._watching = 0
@@ -98,6 +102,18 @@ class BlockBuffer(Generic[T]):
     def pending(self) -> int:
         """How many records wait."""
         return len(self._open) + self._stored_records
+
+    def persist(self, input: str, store: BlockStore, position: Any) -> None:
+        """Make whole blocks durable before `store_block` returns, from now on.
+
+        Args:
+            input: the input that they belong to.
+            store: where they become durable.
+            position: the newest one that is durable already, or None.
+        """
+        self._input = input
+        self._store = store
+        self._newest_position = position
 
     def start(self, *, interval_ms: int, zero_ms: int) -> None:
         """Name the grid of batch times, `zero_ms + k * interval_ms`, by which whole blocks are stamped from now on."""
@@ -129,19 +145,44 @@ class BlockBuffer(Generic[T]):
                 self._tell_watchers()
 
     def store_block(self, data: PartitionData, records: int, position: Any = None) -> None:
-        """Add a whole block and return when it is stored.
+        """Add a whole block and return when it is stored: durable, where the program has a checkpoint.
+
+        A block whose position is at or before one that was stored came before and is dropped.
 
         Args:
             data: the records; must not change any more.
             records: how many, >= 0; a block without records only carries its position.
-            position: where the sender stood after the block, or None.
+            position: where the sender stood after the block, or None. Positions can be compared; a mapping has one
+                for each sequence of the sender.
+
+        Raises:
+            InputFullError: there was no room (in time).
+            LifecycleError: the buffer is closed.
+            StorageUnavailableError: the block may be durable or not: have it sent again.
         """
+        if is_repeated(position, self._newest_position):
+            return
         self.admit(records)
         with self._changed:
             self._await_room(records)
+            # Room is taken before the block is made durable, so that it fits when it is.
+            self._stored_records += records
+        number = None
+        try:
+            if self._store is not None:
+                # Why without the lock: nobody else should wait for the disk.
+                number = self._store.store(self._input, data, records, self._slot_ms(), position, 0)
+        except BaseException:
+            with self._changed:
+                self._stored_records -= records
+                self._changed.notify_all()
+            raise
+        with self._changed:
+            self._newest_position = newest_position(position, self._newest_position)
             batch_ms = self._slot_ms()
             self._seal(batch_ms)
-            self._store(Block(data, records, batch_ms, position))
+            self._stored.append(Block(data, records, batch_ms, position, number=number))
+            self._set_room()
             self._tell_watchers()
 
     def take(self, until_ms: int) -> list[Block]:
@@ -311,16 +352,6 @@ class BlockBuffer(Generic[T]):
             self._stored.append(Block(run, len(run), batch_ms))
         del records[:count]
         self._stored_records += count
-        self._set_room()
-
-    def _store(self, block: Block) -> None:
-        """Make a whole block part of the input.
-
-        The one place where such a block becomes stored: who called `store_block` acknowledges to the sender next,
-        so whatever has to be durable before that belongs here, ahead of the two lines.
-        """
-        self._stored.append(block)
-        self._stored_records += block.records
         self._set_room()
 
     def _set_room(self) -> None:

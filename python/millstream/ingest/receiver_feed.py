@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from millstream.environment.environment import Environment
 from millstream.errors import ArgumentTypeError
@@ -12,7 +12,7 @@ from millstream.ingest.block_buffer import MAX_RECORDS, BlockBuffer, checked_rat
 from millstream.ingest.process_session import ProcessSession, packed_receiver
 from millstream.ingest.receiver_session import ReceiverSession
 from millstream.ingest.session import Session, SessionLimits
-from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
+from millstream.model.ports.block_feed import Block, BlockFeed, BlockStore, FeedEvent
 from millstream.model.ports.receiver import Receiver
 
 T = TypeVar("T")
@@ -70,6 +70,9 @@ class ReceiverFeed(BlockFeed, Generic[T]):
         self._notify = notify
         self._buffer.start(interval_ms=interval_ms, zero_ms=zero_ms)
         self._open_session()
+
+    def persist(self, name: str, store: BlockStore, position: Any) -> None:
+        self._buffer.persist(name, store, position)
 
     def take(self, until_ms: int) -> list[Block]:
         return self._buffer.take(until_ms)

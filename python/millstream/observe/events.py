@@ -261,6 +261,83 @@ class ReceiverStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class StateRestored:
+    """The program went on from its checkpoint.
+
+    Attributes:
+        batch_time_ms: the newest batch that was done, or None when there was none.
+        epoch: how many drivers the checkpoint has had, this one included.
+        spent_ms: how long it took to read the checkpoint and to fill the state.
+        state_keys: how many keys of state were loaded.
+    """
+
+    batch_time_ms: int | None
+    epoch: int
+    spent_ms: float
+    state_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointWritten:
+    """State up to a batch is in files of its own, and the journal before it is not needed any more.
+
+    Attributes:
+        batch_time_ms: the newest batch in it.
+        time_ms: wall time.
+        state_bytes: size of its state files.
+        log_bytes: size of journal and write-ahead log.
+    """
+
+    batch_time_ms: int
+    time_ms: float
+    state_bytes: int
+    log_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed:
+    """A checkpoint could not be written; nothing is lost, the journal has everything. It is tried again.
+
+    Attributes:
+        time_ms: wall time.
+        error: what went wrong.
+    """
+
+    time_ms: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDiverged:
+    """A batch that an earlier driver had prepared ran again, and came out differently.
+
+    Attributes:
+        batch_time_ms: the batch.
+        what: what differs.
+        detail: both sides.
+        accepted: the stream goes on; False: it stops with an error.
+    """
+
+    batch_time_ms: int
+    what: str
+    detail: str
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSetBack:
+    """The clock of the machine was set back, and batch times go on by the monotonic clock.
+
+    Attributes:
+        time_ms: wall time, as the clock shows it now.
+        behind_ms: how far it is behind the time of the batches.
+    """
+
+    time_ms: float
+    behind_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class StreamingStopped:
     """The stream has ended.
 
@@ -288,5 +365,10 @@ Event: TypeAlias = (
     | ReceiverStarted
     | ReceiverFailed
     | ReceiverStopped
+    | StateRestored
+    | CheckpointWritten
+    | CheckpointFailed
+    | BatchDiverged
+    | ClockSetBack
     | StreamingStopped
 )

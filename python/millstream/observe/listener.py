@@ -8,9 +8,13 @@ from typing import Final, assert_never
 from millstream.observe.events import (
     BatchAttemptFailed,
     BatchCompleted,
+    BatchDiverged,
     BatchStarted,
     BatchSubmitted,
     BatchTimesMerged,
+    CheckpointFailed,
+    CheckpointWritten,
+    ClockSetBack,
     Event,
     InputsHeld,
     OutputCompleted,
@@ -18,6 +22,7 @@ from millstream.observe.events import (
     ReceiverFailed,
     ReceiverStarted,
     ReceiverStopped,
+    StateRestored,
     StreamingStarted,
     StreamingStopped,
 )
@@ -66,6 +71,16 @@ class StreamingListener:
                 self.on_receiver_stopped(event)
             case StreamingStarted():
                 self.on_streaming_started(event)
+            case StateRestored():
+                self.on_state_restored(event)
+            case CheckpointWritten():
+                self.on_checkpoint_written(event)
+            case CheckpointFailed():
+                self.on_checkpoint_failed(event)
+            case BatchDiverged():
+                self.on_batch_diverged(event)
+            case ClockSetBack():
+                self.on_clock_set_back(event)
             case StreamingStopped():
                 self.on_streaming_stopped(event)
             case _:
@@ -107,6 +122,21 @@ class StreamingListener:
     def on_receiver_stopped(self, event: ReceiverStopped) -> None:
         """A receiver has ended."""
 
+    def on_state_restored(self, event: StateRestored) -> None:
+        """The program went on from its checkpoint; comes before StreamingStarted."""
+
+    def on_checkpoint_written(self, event: CheckpointWritten) -> None:
+        """A checkpoint is durable."""
+
+    def on_checkpoint_failed(self, event: CheckpointFailed) -> None:
+        """A checkpoint could not be written."""
+
+    def on_batch_diverged(self, event: BatchDiverged) -> None:
+        """A batch that ran again after a restart came out differently."""
+
+    def on_clock_set_back(self, event: ClockSetBack) -> None:
+        """The clock was set back, and batches go on without it."""
+
     def on_streaming_stopped(self, event: StreamingStopped) -> None:
         """The stream has ended; the last event."""
 
@@ -136,5 +166,10 @@ _METHODS: Final[Mapping[type[Event], str]] = {
     ReceiverStarted: "on_receiver_started",
     ReceiverFailed: "on_receiver_failed",
     ReceiverStopped: "on_receiver_stopped",
+    StateRestored: "on_state_restored",
+    CheckpointWritten: "on_checkpoint_written",
+    CheckpointFailed: "on_checkpoint_failed",
+    BatchDiverged: "on_batch_diverged",
+    ClockSetBack: "on_clock_set_back",
     StreamingStopped: "on_streaming_stopped",
 }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from millstream.environment.clock import Clock
 from millstream.ingest.block_buffer import MAX_RECORDS, BlockBuffer, OnFull
-from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
+from millstream.model.ports.block_feed import Block, BlockFeed, BlockStore, FeedEvent
 
 T = TypeVar("T")
 
@@ -95,6 +95,9 @@ class MemoryStream(BlockFeed, Generic[T]):
         self._buffer.start(interval_ms=interval_ms, zero_ms=zero_ms)
         self._notify = notify
         notify(FeedEvent("started", f"{self.name} takes records."))
+
+    def persist(self, name: str, store: BlockStore, position: Any) -> None:
+        self._buffer.persist(name, store, position)
 
     def take(self, until_ms: int) -> list[Block]:
         return self._buffer.take(until_ms)

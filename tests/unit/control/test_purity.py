@@ -49,12 +49,10 @@ from millstream.errors import (
 PURE = (
     "admission",
     "batches",
-    "decisions",
     "facts",
     "failure",
     "grid",
     "instructions",
-    "journal",
     "machine",
     "receivers",
     "retries",

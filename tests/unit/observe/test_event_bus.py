@@ -82,6 +82,11 @@ def test_each_kind_has_a_method_of_its_own() -> None:
         ms.BatchAttemptFailed(1, 0, "error"),
         ms.BatchCompleted(1, {}, {}, 0.0, 0.0, 0.0, 1, (completed,)),
         ms.BatchTimesMerged(1, 2, 2, 0),
+        ms.StateRestored(1, 2, 0.5),
+        ms.CheckpointWritten(1, 0.0, 10, 20),
+        ms.CheckpointFailed(0.0, "error"),
+        ms.BatchDiverged(1, "what", "detail", True),
+        ms.ClockSetBack(0.0, 1.0),
         ms.InputsHeld(True),
         ms.ReceiverStopped("in"),
     ):

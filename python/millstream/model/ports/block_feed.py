@@ -21,6 +21,7 @@ class Block:
             planned batch at or after it.
         position: where the sender stood after the block, or None.
         invalid: how many of what arrived with it were no records as they came, and were repaired or left out.
+        number: its id in the write-ahead log, or None while it is not there.
     """
 
     data: PartitionData
@@ -28,6 +29,23 @@ class Block:
     batch_ms: int
     position: Any = None
     invalid: int = 0
+    number: int | None = None
+
+
+class BlockStore(ABC):
+    """Where blocks become durable before their sender is told that they arrived."""
+
+    @abstractmethod
+    def store(self, input: str, data: PartitionData, records: int, batch_ms: int, position: Any, invalid: int) -> int:
+        """Make a block durable; any thread may call, and waits for the disk.
+
+        Returns:
+            The block's number.
+
+        Raises:
+            StorageUnavailableError: it may be durable or not; do not acknowledge it.
+            EncodingError: a record of it cannot be encoded.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +79,17 @@ class BlockFeed(ABC):
     @abstractmethod
     def start(self, *, interval_ms: int, zero_ms: int, notify: Callable[[FeedEvent], None]) -> None:
         """Begin to receive, without blocking. `notify` may be called from any thread, with one event each."""
+
+    def persist(self, name: str, store: BlockStore, position: Any) -> None:  # noqa: B027 - most acknowledge nothing
+        """Be told, before the start, that blocks have to be durable before they are acknowledged.
+
+        A feed whose senders wait for nothing can leave it: the driver makes its blocks durable with their batch.
+
+        Args:
+            name: of the input.
+            store: where blocks become durable.
+            position: the newest durable position of the sender, or None; what is at or before it comes a second time.
+        """
 
     @abstractmethod
     def take(self, until_ms: int) -> list[Block]:

@@ -5,29 +5,34 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
-from millstream.control.decisions import BatchDone, Decision
 from millstream.errors import InternalError
+from millstream.recovery.decisions import BatchDone, Decision
 
 
 class Journal(ABC):
     """The port behind which decisions are kept.
 
-    Called from the driver's thread only. The decisions of one batch come in the order BatchPlanned, BatchPrepared,
-    BatchDone; BatchDone of different batches in order of batch time; those of the next batch may lie between. A
-    decision may be appended again when its first append failed or the step around it is repeated.
+    The decisions of one batch come in the order BatchPlanned, StateDelta, BatchPrepared, BatchDone; BatchDone of
+    different batches in order of batch time; those of the next batch may lie between. A decision may be appended
+    again when its first append failed or the step around it is repeated.
     """
 
     @abstractmethod
-    def append(self, decision: Decision) -> None:
-        """Write one decision behind all others.
+    def append(self, *decisions: Decision) -> None:
+        """Write decisions behind all others, next to each other.
 
-        When it returns for a BatchPlanned or a BatchPrepared, that decision and all before it are as durable as
-        this journal can make them. A BatchDone may wait for the next one: a crash between the two makes the batch
-        run again, and the sinks know that they have it.
+        When it returns they, and all before them, are as durable as this journal can make them.
 
         Raises:
-            StorageUnavailableError: the decision may or may not be kept; do not act on it, and append it again.
+            StorageUnavailableError: they may or may not be kept; do not act on them, and append them again.
             FencedError: another driver owns the journal; stop.
+        """
+
+    @abstractmethod
+    def note(self, decision: Decision) -> None:
+        """Write a decision that may wait for the next `append` to become durable, such as BatchDone.
+
+        A crash between the two makes the batch run again, and the sinks know that they have it.
         """
 
     @abstractmethod
@@ -46,7 +51,7 @@ class MemoryJournal(Journal):
     Example:
         >>> journal = MemoryJournal()
         >>> for time_ms in (1_000, 2_000, 3_000):
-        ...     journal.append(BatchDone(time_ms))
+        ...     journal.note(BatchDone(time_ms))
         >>> list(journal.decisions())
         [BatchDone(time_ms=3000)]
     """
@@ -55,7 +60,11 @@ class MemoryJournal(Journal):
         self._decisions: list[Decision] = []
         self._done_ms: int | None = None
 
-    def append(self, decision: Decision) -> None:
+    def append(self, *decisions: Decision) -> None:
+        for decision in decisions:
+            self.note(decision)
+
+    def note(self, decision: Decision) -> None:
         """Keep a decision.
 
         Raises:

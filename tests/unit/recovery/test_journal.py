@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millstream.control.decisions import BatchDone, BatchPlanned, BatchPrepared, Decision, InputPlan, SplitPlan
-from millstream.control.journal import MemoryJournal
 from millstream.errors import InternalError
+from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchPrepared, Decision, InputPlan, SplitPlan
+from millstream.recovery.journal import MemoryJournal
 
 
 def batch(time_ms: int) -> tuple[Decision, Decision, Decision]:

@@ -1,0 +1,142 @@
+"""The driver of a program, put together from its parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+
+from millstream.context.checkpointing import CheckpointSettings, open_durability
+from millstream.control.batch_work import BatchWork
+from millstream.control.driver import Driver
+from millstream.control.durability import Durability
+from millstream.control.facts import BlockStored, InputSpec, ProgramStarted
+from millstream.control.receiver_work import ReceiverWork
+from millstream.environment.clock import Clock
+from millstream.environment.environment import Environment
+from millstream.environment.logger import logger
+from millstream.environment.process_tuning import ProcessTuning
+from millstream.environment.steady_clock import SteadyClock
+from millstream.execution.backend import Backend
+from millstream.graph.inputs import FeedInput
+from millstream.model.ports.block_feed import Block
+from millstream.observe.event_bus import EventBus
+from millstream.observe.events import ClockSetBack
+from millstream.recovery.journal import MemoryJournal
+from millstream.stream.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a streaming context that its driver needs.
+
+    Attributes:
+        name: of the program.
+        max_queued_batches: how many batch times may wait before the inputs are slowed.
+        batch_retries: how often a batch is tried again.
+        retry_pause_ms: pause before the first retry.
+        process_tuning: whether this process is tuned.
+        max_clock_jump_ms: how far the clock may jump ahead.
+        checkpoint: where the program is kept, or None.
+    """
+
+    name: str
+    max_queued_batches: int
+    batch_retries: int
+    retry_pause_ms: int
+    process_tuning: bool
+    max_clock_jump_ms: int
+    checkpoint: CheckpointSettings | None
+
+
+def assembled(
+    program: Program, backend: Backend, bus: EventBus, environment: Environment, settings: Settings
+) -> Driver:
+    """Open everything that a program needs and give its driver, not started yet.
+
+    Raises:
+        MillstreamError: something cannot be opened; what was opened before is closed.
+    """
+    durability = None
+    if settings.checkpoint is not None:
+        durability = open_durability(settings.checkpoint, settings.name, program.graph, backend, bus, environment)
+    try:
+        return _driver(program, backend, bus, environment, settings, durability)
+    except BaseException:
+        if durability is not None:
+            with suppress(Exception):  # What kept the program from starting is the error to see.
+                durability.close()
+        raise
+
+
+def _driver(
+    program: Program,
+    backend: Backend,
+    bus: EventBus,
+    environment: Environment,
+    settings: Settings,
+    durability: Durability | None,
+) -> Driver:
+    graph, clock, interval_ms = program.graph, environment.clock, program.interval_ms
+    journal = MemoryJournal() if durability is None else durability.journal
+    batches = BatchWork(graph, backend, journal, bus, clock, durability)
+    unfinished = None
+    if durability is None:
+        batches.open(f"{environment.rng.getrandbits(64):016x}")
+    else:
+        committed = batches.open(durability.checkpoint.identity.sink_lineage_id, durability.epoch)
+        durability.sinks_opened(committed)
+        durability.persist_feeds()
+        if durability.recovered is not None:
+            batches.resume(durability.recovered)
+            unfinished = durability.recovered.unfinished(committed)
+    if any(node.gives_columns for node in graph.inputs):
+        import_module("pyarrow")  # Now, so that the first batch need not wait for it.
+    tuning = ProcessTuning() if settings.process_tuning else None
+    if tuning is not None:
+        tuning.apply()
+    planned_ms = None if durability is None else durability.planned_ms
+    steady = SteadyClock(
+        clock, ahead_max_ms=settings.max_clock_jump_ms, on_jump=lambda behind_ms: _tell_jump(bus, clock, behind_ms)
+    )
+    if planned_ms is not None:
+        steady.begin_after(planned_ms)
+    # The grid begins after everything that takes time, or the first batch would be late.
+    origin_ms = 0 if durability is None else durability.checkpoint.identity.zero_time_ms
+    begin_ms = origin_ms + math.floor((steady.wall_ms() - origin_ms) / interval_ms) * interval_ms
+    zero_ms = program.zero_ms = begin_ms if durability is None else origin_ms
+    batches.begin(zero_ms)
+    started = ProgramStarted(
+        interval_ms,
+        zero_ms,
+        tuple(
+            InputSpec(node.name, "receiver" if isinstance(node, FeedInput) else "replayable") for node in graph.inputs
+        ),
+        tuple(output.name for output in graph.outputs),
+        graph.long_slides_ms,
+        max_queued_batches=settings.max_queued_batches,
+        batch_retries=settings.batch_retries,
+        retry_initial_ms=settings.retry_pause_ms,
+        planned_ms=begin_ms if planned_ms is None else planned_ms,
+        unfinished=unfinished,
+    )
+    number = None if durability is None else durability.number
+    receivers = ReceiverWork(graph, bus, clock, interval_ms, zero_ms, number)
+    left = () if durability is None else _left_blocks(durability, begin_ms + interval_ms)
+    return Driver(started, batches, receivers, bus, environment, tuning, settings.name, steady, begin_ms, left)
+
+
+def _tell_jump(bus: EventBus, clock: Clock, behind_ms: float) -> None:
+    logger.warning("The clock was set back: batches go on by the monotonic clock, %.0f ms ahead of it.", behind_ms)
+    if ClockSetBack in bus.heard:
+        bus.post(ClockSetBack(clock.wall_ms(), behind_ms))
+
+
+def _left_blocks(durability: Durability, batch_ms: int) -> Iterator[tuple[BlockStored, Block]]:
+    """Give the blocks that no batch had to the first batch to come."""
+    for name, blocks in durability.blocks.items():
+        for block in blocks:
+            assert block.number is not None  # Invariant: it comes from the write-ahead log.
+            yield BlockStored(name, block.number, batch_ms, block.records), block

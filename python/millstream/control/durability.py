@@ -1,0 +1,387 @@
+"""What a program with a checkpoint keeps, and what it goes on from."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+from millstream.control.facts import UnfinishedBatch
+from millstream.environment.environment import Environment
+from millstream.environment.logger import logger
+from millstream.errors import ConfigurationError, DataError, IncompatibleCheckpointError
+from millstream.execution.backend import Backend
+from millstream.graph.durable_state import DurableState
+from millstream.graph.graph import Graph
+from millstream.graph.inputs import FeedInput, PlannedInput, QueueInput, SourceInput
+from millstream.model.ports.block_feed import Block
+from millstream.model.ports.replayable_source import Split
+from millstream.model.positions import is_repeated, newest_position
+from millstream.observe.event_bus import EventBus
+from millstream.observe.events import BatchDiverged, CheckpointFailed, StateRestored
+from millstream.observe.events import CheckpointWritten as CheckpointWrittenEvent
+from millstream.recovery.checkpoint import Checkpoint
+from millstream.recovery.checkpoint_writer import CheckpointWriter
+from millstream.recovery.chunk_file import TableChunk
+from millstream.recovery.decisions import (
+    BatchPlanned,
+    BatchPrepared,
+    CheckpointWritten,
+    Digest,
+    DriverStarted,
+    InputPlan,
+    SinksOpened,
+    StateDelta,
+)
+from millstream.recovery.matching import OnUnmatched, match_tables
+from millstream.state.downtime import Downtime
+from millstream.state.table_identity import TableIdentity
+
+OnDivergence: TypeAlias = Literal["fail", "accept"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPolicies:
+    """What a start does where only a person can decide.
+
+    Attributes:
+        on_unmatched: about stored state that no operator of the program claims.
+        on_input_changed: when a batch that runs again reads other records than before.
+        on_divergence: when a batch that runs again, and that a sink has committed, comes out differently.
+    """
+
+    on_unmatched: OnUnmatched = "fail"
+    on_input_changed: OnDivergence = "fail"
+    on_divergence: OnDivergence = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The batch that an earlier driver left undone, ready to run again.
+
+    Attributes:
+        plan: its inputs.
+        planned: what each input contributes, by its name.
+        prepared: what the earlier driver made of it, or None when it did not get so far.
+        attempt: of the run that follows.
+    """
+
+    plan: BatchPlanned
+    planned: Mapping[str, PlannedInput]
+    prepared: BatchPrepared | None
+    attempt: int
+
+    def unfinished(self, committed: Mapping[str, int | None]) -> UnfinishedBatch:
+        """Describe it for the machine.
+
+        Args:
+            committed: the newest batch that each output has committed.
+        """
+        time_ms = self.plan.time_ms
+        left = tuple(name for name, newest_ms in committed.items() if newest_ms is None or newest_ms < time_ms)
+        records = {name: planned.records for name, planned in self.planned.items() if planned.records is not None}
+        return UnfinishedBatch(time_ms, self.plan.start_ms, self.attempt, records, left)
+
+
+class Durability:
+    """Keeps a running program in its checkpoint, and brings back what an earlier driver left there.
+
+    The driver's thread alone calls it.
+
+    Args:
+        graph: the frozen graph.
+        backend: where state lives.
+        checkpoint: open, and held by this driver.
+        environment: clock and threads.
+        bus: hears of checkpoints.
+        interval_ms: pause between checkpoints.
+        policies: what to do about state that no operator claims, and about batches that come out differently.
+
+    Attributes:
+        recovered: the batch that was left undone, or None.
+        blocks: blocks that no batch had, by input, oldest first.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        backend: Backend,
+        checkpoint: Checkpoint,
+        environment: Environment,
+        bus: EventBus,
+        *,
+        interval_ms: int,
+        policies: RecoveryPolicies,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.journal = checkpoint.journal
+        self._graph = graph
+        self._clock = environment.clock
+        self._bus = bus
+        self._policies = policies
+        self._state = DurableState(graph, backend)
+        self._writer = CheckpointWriter(checkpoint, environment, interval_ms, self._tell_written, self._tell_failed)
+        self._settled: list[int] = []
+        self.recovered: Recovered | None = None
+        self.blocks: dict[str, list[Block]] = {}
+        self._undone_blocks: dict[int, Block] = {}
+
+    @property
+    def epoch(self) -> int:
+        """Counts the drivers of the lineage."""
+        return self.journal.history.epoch
+
+    @property
+    def planned_ms(self) -> int | None:
+        """The newest batch that an earlier driver planned, or None."""
+        return self.journal.history.planned_ms
+
+    @property
+    def positions(self) -> Mapping[str, Any]:
+        """Where each replayable input goes on."""
+        return self.journal.history.positions
+
+    def take_over(self) -> None:
+        """Claim the checkpoint, load its state, and find what is left to be done.
+
+        Raises:
+            IncompatibleCheckpointError: the program does not fit to what is stored.
+            CorruptSegmentError: the checkpoint is damaged.
+            StorageUnavailableError: the storage does not answer.
+        """
+        began_ms = self._clock.monotonic_ms()
+        for node in self._graph.inputs:
+            if isinstance(node, QueueInput):
+                raise _queue_refused(node.name, node.label.site)
+        history = self.journal.history
+        stored_program = history.program
+        # Only inputs that keep their records while no driver runs have a backlog, behind which no key grows idle.
+        keeps = any(isinstance(node, SourceInput) for node in self._graph.inputs)
+        started = DriverStarted(
+            history.epoch + 1, round(self._clock.wall_ms()), history.planned_ms if keeps else None, self._program()
+        )
+        self._state.begin()
+        if stored_program is not None:
+            self._load(stored_program, started)
+        self._find_blocks()
+        if history.done_ms is not None and _form(stored_program) != _form(started.program):
+            whole = [
+                TableChunk(change.table, change.partition, change.data)
+                for change in self._state.snapshots(history.done_ms)
+            ]
+            self.journal.append(self._writer.rewrite(whole, started.program), started)
+        else:
+            self.journal.append(started)
+        if history.undone is not None:
+            self._claim_undone(history.undone, history.prepared)
+        if stored_program is not None and StateRestored in self._bus.heard:
+            spent_ms = self._clock.monotonic_ms() - began_ms
+            self._bus.post(StateRestored(history.done_ms, history.epoch, spent_ms))
+
+    def _program(self) -> dict[str, Any]:
+        return {
+            "interval_ms": self._graph.interval_ms,
+            "inputs": [node.name for node in self._graph.inputs],
+            "outputs": [output.name for output in self._graph.outputs],
+            "tables": [asdict(table) for table in self._state.tables],
+        }
+
+    def _load(self, program: Mapping[str, Any], started: DriverStarted) -> None:
+        """Fill the state with what the checkpoint holds, matched with the operators of this program."""
+        history = self.journal.history
+        stored = {table["table"]: TableIdentity(**table) for table in program["tables"]}
+        matching = match_tables(tuple(stored.values()), self._state.tables, self._policies.on_unmatched)
+        chunks: dict[str, dict[int, list[bytes]]] = {}
+        for chunk in self.checkpoint.chunks():
+            chunks.setdefault(chunk.table, {}).setdefault(chunk.partition, []).append(chunk.data)
+        self._state.load(
+            {
+                table: [chunks[was].get(partition, []) for partition in range(stored[was].partitions)]
+                for table, was in matching.pairs.items()
+                if was in chunks
+            },
+            history.done_ms,
+            stored={table: stored[was] for table, was in matching.pairs.items()},
+            downtimes=[Downtime(from_ms, to_ms - from_ms) for from_ms, to_ms in history.downtimes_with(started)],
+        )
+
+    def _find_blocks(self) -> None:
+        """Sort the blocks of the write-ahead log: those of the undone batch, those that none had, and the rest."""
+        history, log = self.journal.history, self.checkpoint.blocks
+        undone = () if history.undone is None else history.undone.inputs
+        wanted = {number for plan in undone for number in plan.blocks}
+        feeds = {node.name for node in self._graph.inputs if isinstance(node, FeedInput)}
+        taken: dict[int, Block] = {}
+        for stored in log.stored():
+            name = stored.input
+            if stored.number in wanted:
+                log.hold(stored.number)
+                taken[stored.number] = stored.block()
+            elif stored.number not in history.blocks:
+                if name in feeds and not is_repeated(stored.position, history.block_positions.get(name)):
+                    log.hold(stored.number)
+                    self.blocks.setdefault(name, []).append(stored.block())
+                else:
+                    history.blocks.add([stored.number])
+            if stored.position is not None:
+                history.block_positions[name] = newest_position(stored.position, history.block_positions.get(name))
+        self._undone_blocks = taken
+
+    def _claim_undone(self, plan: BatchPlanned, prepared: BatchPrepared | None) -> None:
+        attempt = max(plan.attempt, -1 if prepared is None else prepared.attempt) + 1
+        again = BatchPlanned(plan.time_ms, plan.start_ms, plan.end_ms, plan.inputs, attempt)
+        self.journal.append(again)
+        plans = {given.input: given for given in plan.inputs}
+        planned = {
+            node.name: self._planned(node, plans.get(node.name, InputPlan(node.name))) for node in self._graph.inputs
+        }
+        self.recovered = Recovered(again, planned, prepared, attempt)
+
+    def _planned(self, node: Any, plan: InputPlan) -> PlannedInput:
+        if isinstance(node, SourceInput):
+            return PlannedInput.of_splits(
+                [Split(split.data, split.records, split.description) for split in plan.splits]
+            )
+        missing = [number for number in plan.blocks if number not in self._undone_blocks]
+        if missing:
+            raise DataError(
+                "Blocks of a batch that was planned are not in the write-ahead log.",
+                detail=f"The input {node.name} had the blocks {list(plan.blocks)}; of these {missing} are missing.",
+                hint="Restore the folder wal/ of the checkpoint from a copy, or skip the batch: "
+                "millstream checkpoint skip.",
+            )
+        return PlannedInput.of_blocks([self._undone_blocks[number] for number in plan.blocks])
+
+    def sinks_opened(self, committed: Mapping[str, int | None]) -> None:
+        """Journal what the sinks say, and refuse one that knows more than the journal.
+
+        Raises:
+            IncompatibleCheckpointError: a sink is ahead of the newest planned batch.
+        """
+        planned_ms = self.planned_ms
+        for output, newest_ms in committed.items():
+            if newest_ms is not None and (planned_ms is None or newest_ms > planned_ms):
+                raise IncompatibleCheckpointError(
+                    "A sink has committed a batch that the checkpoint does not know.",
+                    detail=f"The output {output} has committed {newest_ms}; the newest batch planned in "
+                    f"{self.checkpoint.storage.place} is {planned_ms}.",
+                    hint="This checkpoint is an old copy, or not the one that the sink was written with: give the "
+                    "right checkpoint=, or the output another name= to begin anew.",
+                )
+        self.journal.append(SinksOpened(round(self._clock.wall_ms()), dict(committed)))
+
+    def persist_feeds(self) -> None:
+        """Tell every feed that its blocks have to be durable before they are acknowledged."""
+        positions = self.journal.history.block_positions
+        for node in self._graph.inputs:
+            if isinstance(node, FeedInput):
+                node.feed.persist(node.name, self.checkpoint.blocks, positions.get(node.name))
+
+    def number(self, name: str, block: Block) -> int:
+        """Give the id of a block, which is written to the write-ahead log when it is not there yet."""
+        number = block.number if block.number is not None else self.checkpoint.blocks.write(name, block)
+        if block.position is not None:
+            positions = self.journal.history.block_positions
+            positions[name] = newest_position(block.position, positions.get(name))
+        return number
+
+    def before_plan(self) -> None:
+        """Make the blocks durable that were taken; the plan that names them follows."""
+        self.checkpoint.blocks.sync()
+
+    def after_plan(self) -> None:
+        """Let go of blocks whose batches are done: this is durable since the plan of the next one is."""
+        if self._settled:
+            lowest = self.checkpoint.blocks.settle(self._settled)
+            self.journal.history.blocks.raise_floor(lowest)
+            self._settled = []
+
+    def deltas(self, time_ms: int, attempt: int) -> list[StateDelta]:
+        """Give what an attempt changed in every table."""
+        return [
+            StateDelta(time_ms, attempt, change.table, change.partition, change.data)
+            for change in self._state.changes(time_ms)
+        ]
+
+    def compare(self, before: BatchPrepared, now: BatchPrepared, *, committed: bool) -> None:
+        """Compare what a batch came to when it ran again with what an earlier driver made of it.
+
+        Args:
+            before: what the earlier driver journalled.
+            now: what came out now.
+            committed: a sink has committed what came out before.
+
+        Raises:
+            DataError: they differ, and the policy is to fail.
+        """
+        changed = {
+            name: (before.inputs[name], digests)
+            for name, digests in now.inputs.items()
+            if name in before.inputs and before.inputs[name] != digests
+        }
+        if changed:
+            self._report(now.time_ms, "read other records than before", str(changed), "on_input_changed")
+        elif committed and before.state != now.state:
+            self._report(now.time_ms, "came to another state", f"{before.state}, now {now.state}", "on_divergence")
+
+    def _report(self, time_ms: int, what: str, detail: str, policy: str) -> None:
+        accepted = getattr(self._policies, policy) == "accept"
+        if BatchDiverged in self._bus.heard:
+            self._bus.post(BatchDiverged(time_ms, what, detail, accepted))
+        logger.warning("The batch %d ran again and %s: %s", time_ms, what, detail)
+        if not accepted:
+            raise DataError(
+                f"The batch {time_ms} ran again after a restart and {what}.",
+                detail=detail,
+                hint=f'If this is what you want, for instance because code or data were changed: {policy}="accept".',
+            )
+
+    def done(self, numbers: Iterable[int]) -> None:
+        """A batch is done and noted so; these were its blocks."""
+        self._settled.extend(numbers)
+        self._writer.batch_done()
+
+    def write_checkpoint(self) -> None:
+        """Write a checkpoint now, such as the last one of a program that ends in order."""
+        self._writer.write()
+
+    def close(self) -> None:
+        """Let go of the checkpoint."""
+        self.checkpoint.close()
+
+    def _tell_written(self, written: CheckpointWritten) -> None:
+        if CheckpointWrittenEvent in self._bus.heard:
+            self._bus.post(
+                CheckpointWrittenEvent(
+                    written.time_ms, self._clock.wall_ms(), written.size_bytes, self.checkpoint.size_bytes
+                )
+            )
+
+    def _tell_failed(self, error: BaseException) -> None:
+        if CheckpointFailed in self._bus.heard:
+            self._bus.post(CheckpointFailed(self._clock.wall_ms(), f"{type(error).__name__}: {error}"))
+
+
+def _form(program: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Give what the chunks of a program depend on."""
+    tables = [] if program is None else program["tables"]
+    return [{name: value for name, value in table.items() if name != "site"} for table in tables]
+
+
+def state_digest(deltas: Sequence[StateDelta]) -> Digest | None:
+    """Give a digest of what a batch changed in the state, or None when it changed nothing."""
+    if not deltas:
+        return None
+    checksum = 0
+    for delta in deltas:
+        checksum = zlib.crc32(delta.data, checksum)
+    return Digest(len(deltas), checksum)
+
+
+def _queue_refused(name: str, site: str | None) -> ConfigurationError:
+    return ConfigurationError(
+        "A stream of a queue cannot be recovered.",
+        detail=f"The input {name} was made at {site}; what is in its queue ends with the process.",
+        hint="Use memory_stream, a file or another source, or run without checkpoint=.",
+    )

@@ -1,0 +1,136 @@
+"""A checkpoint on storage: what recovery starts from, open for one driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from millstream._core import KEY_GROUPS
+from millstream.blocks.block_log import BlockLog
+from millstream.blocks.log import Log
+from millstream.environment.lock import Lock
+from millstream.environment.storage import Storage
+from millstream.errors import IncompatibleCheckpointError
+from millstream.recovery.chunk_file import TableChunk, decode_chunk_file
+from millstream.recovery.history import History
+from millstream.recovery.identity import IDENTITY_FILE, Identity, read_identity
+from millstream.recovery.log_journal import LogJournal
+
+JOURNAL_FOLDER = "journal"
+WAL_FOLDER = "wal"
+STATE_FOLDER = "state"
+
+
+class Checkpoint:
+    """Everything durable of one program, held by this driver alone until `close`.
+
+    Args:
+        storage: where it lives.
+        lock: keeps other drivers away; released with this.
+        identity: what is fixed.
+        journal: the decisions.
+        blocks: the write-ahead log.
+
+    Attributes:
+        is_new: no driver has run with it.
+    """
+
+    def __init__(self, storage: Storage, lock: Lock, identity: Identity, journal: LogJournal, blocks: BlockLog) -> None:
+        self.storage = storage
+        self._lock = lock
+        self.identity = identity
+        self.journal = journal
+        self.blocks = blocks
+        self.is_new = journal.history.epoch == 0
+
+    @classmethod
+    def open(
+        cls,
+        storage: Storage,
+        lock: Lock,
+        name: str,
+        *,
+        make: Callable[[], Identity],
+        open_log: Callable[[Storage, str], Log],
+    ) -> Checkpoint:
+        """Open the checkpoint of a program, or make one.
+
+        Args:
+            storage: where it lives.
+            lock: of the storage, which the caller holds.
+            name: of the program.
+            make: gives the identity of a new checkpoint.
+            open_log: opens a log in a folder of the storage.
+
+        Raises:
+            IncompatibleCheckpointError: it belongs to another program, or to a newer version.
+            CorruptSegmentError: it is damaged.
+            StorageUnavailableError: the storage does not answer.
+        """
+        identity = read_identity(storage)
+        if identity is None:
+            _refuse_without_identity(storage)
+            identity = make()
+            storage.create(IDENTITY_FILE, identity.encode())
+        _check(identity, name, storage)
+        journal = LogJournal(open_log(storage, JOURNAL_FOLDER))
+        try:
+            return cls(storage, lock, identity, journal, BlockLog(open_log(storage, WAL_FOLDER)))
+        except BaseException:
+            journal.close()
+            raise
+
+    @property
+    def history(self) -> History:
+        """What all decisions come to."""
+        return self.journal.history
+
+    def chunks(self) -> list[TableChunk]:
+        """Read the state as of the newest batch that is done: chunks in order of batch time.
+
+        Raises:
+            CorruptSegmentError: a file is damaged or missing.
+        """
+        chunks: list[TableChunk] = []
+        written = self.history.checkpoint
+        for name in () if written is None else written.files:
+            chunks.extend(decode_chunk_file(self.storage.read(name), f"{self.storage.place}/{name}"))
+        chunks.extend(TableChunk(delta.table, delta.partition, delta.data) for delta in self.history.deltas)
+        return chunks
+
+    @property
+    def size_bytes(self) -> int:
+        """How much room journal and write-ahead log take."""
+        return self.journal.size_bytes + self.blocks.size_bytes
+
+    def close(self) -> None:
+        """Let go of the logs, and then of the lock."""
+        with ExitStack() as closing:
+            closing.callback(self._lock.release)
+            closing.callback(self.blocks.close)
+            self.journal.close()
+
+
+def _refuse_without_identity(storage: Storage) -> None:
+    for folder in (JOURNAL_FOLDER, WAL_FOLDER):
+        if storage.names(folder):
+            raise IncompatibleCheckpointError(
+                "The checkpoint has no identity, but a journal.",
+                detail=f"{storage.place}/{IDENTITY_FILE} is missing, and {folder}/ is not empty.",
+                hint="Restore the file from a copy, or give checkpoint= another place.",
+            )
+
+
+def _check(identity: Identity, name: str, storage: Storage) -> None:
+    if identity.name != name:
+        raise IncompatibleCheckpointError(
+            "The checkpoint belongs to another program.",
+            detail=f"{storage.place} was made by a program with name={identity.name!r}; this one has name={name!r}.",
+            hint="Give the program the same name=, or checkpoint= a place of its own.",
+        )
+    if identity.key_groups != KEY_GROUPS:
+        raise IncompatibleCheckpointError(
+            "The checkpoint has another number of key groups.",
+            detail=f"{storage.place} has {identity.key_groups}; this version of millstream has {KEY_GROUPS}.",
+            hint="Start the program with the version that wrote the checkpoint.",
+        )

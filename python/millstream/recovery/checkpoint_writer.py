@@ -1,0 +1,233 @@
+"""The writer of checkpoints: merges what batches changed into files, and lets the journal go behind them."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from millstream.environment.environment import Environment
+from millstream.environment.logger import logger
+from millstream.errors import MillstreamError
+from millstream.recovery.checkpoint import STATE_FOLDER, Checkpoint
+from millstream.recovery.chunk_file import TableChunk, decode_chunk_file, encode_chunk_file
+from millstream.recovery.decisions import CheckpointWritten
+from millstream.recovery.savepoint import files_held
+
+INTERVAL_MS = 10_000
+"""How long after one checkpoint the next is written: a restart replays at most so much of the journal."""
+
+DELTAS_BYTES_MAX = 64 << 20
+"""State deltas of so many bytes are merged before the interval is over: they are in memory until then."""
+
+INCREMENTS_MAX = 8
+"""After so many files with changes a whole one is written: a restart reads them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Increment:
+    """What the files of one checkpoint add to those of the one before."""
+
+    files: tuple[str, ...]
+    size_bytes: int
+    whole_bytes: int
+
+
+class CheckpointWriter:
+    """Writes checkpoints beside the batches.
+
+    `batch_done` is called in the driver's thread after every batch. What is due is merged from encoded chunks alone,
+    never from a live table, on another thread and without the GIL; the result is journalled by the driver's thread
+    at a later batch. Each file repeats nothing: a whole one is followed by those with changes, until these are half
+    its size.
+
+    Args:
+        checkpoint: what is written to.
+        environment: clock and threads.
+        interval_ms: pause between checkpoints.
+        on_written: told of every checkpoint that is durable.
+        on_failed: told of one that could not be written; it is tried again.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        environment: Environment,
+        interval_ms: int,
+        on_written: Callable[[CheckpointWritten], None],
+        on_failed: Callable[[BaseException], None],
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._environment = environment
+        self._interval_ms = interval_ms
+        self._on_written = on_written
+        self._on_failed = on_failed
+        self._last_ms = environment.clock.monotonic_ms()
+        self._names = itertools.count()
+        self._whole_bytes = self._size_of_whole()
+        self._writing: CheckpointWritten | None = None
+        self._deltas_count = 0
+        self._deltas_bytes = 0
+        self._idle = threading.Event()
+        self._idle.set()
+        self._result: _Increment | BaseException | None = None
+
+    def batch_done(self) -> None:
+        """Take the result of the last merge over, and begin the next one when it is due."""
+        if self._writing is not None:
+            if self._idle.is_set():
+                self._conclude()
+            return
+        deltas = self._checkpoint.history.deltas
+        if len(deltas) < self._deltas_count:
+            self._deltas_count = self._deltas_bytes = 0
+        self._deltas_bytes += sum(len(delta.data) for delta in deltas[self._deltas_count :])
+        self._deltas_count = len(deltas)
+        now_ms = self._environment.clock.monotonic_ms()
+        if now_ms - self._last_ms >= self._interval_ms or self._deltas_bytes >= DELTAS_BYTES_MAX:
+            self._begin()
+            if self._idle.is_set():
+                self._conclude()
+
+    def write(self) -> None:
+        """Write a checkpoint of all batches that are done and return when it is durable.
+
+        Raises:
+            StorageUnavailableError: it could not be written; the journal still has everything.
+        """
+        self._wait()
+        history = self._checkpoint.history
+        newest = history.checkpoint
+        if history.done_ms is None or (newest is not None and newest.time_ms == history.done_ms):
+            return
+        self._begin()
+        self._wait(raising=True)
+
+    def rewrite(self, chunks: list[TableChunk], program: Mapping[str, Any]) -> CheckpointWritten:
+        """Write the whole state in the form of a changed program, before its first batch.
+
+        The caller journals the result together with its start: from then on chunks of the earlier form are not read.
+
+        Args:
+            chunks: snapshots of all tables as of the newest batch that is done.
+            program: the changed one.
+        """
+        history = self._checkpoint.history
+        assert history.done_ms is not None  # Invariant: state is that of a batch that is done.
+        name, data = self._name(history.done_ms, history.epoch + 1), encode_chunk_file(chunks)
+        self._checkpoint.storage.create(name, data)
+        self._whole_bytes = len(data)
+        return replace(self._standing(history.done_ms), files=(name,), size_bytes=len(data), program=program)
+
+    def _name(self, time_ms: int, epoch: int) -> str:
+        return f"{STATE_FOLDER}/{time_ms}-{epoch}-{next(self._names)}"
+
+    def _standing(self, done_ms: int) -> CheckpointWritten:
+        """Describe a checkpoint of where the program stands, with the files of the newest one."""
+        history = self._checkpoint.history
+        newest = history.checkpoint
+        return CheckpointWritten(
+            time_ms=done_ms,
+            since=history.undone_number if history.undone is not None else self._checkpoint.journal.next_number,
+            files=() if newest is None else newest.files,
+            size_bytes=0 if newest is None else newest.size_bytes,
+            epoch=history.epoch,
+            program=history.program or {},
+            positions=dict(history.positions),
+            blocks=history.blocks.plain(),
+            block_positions=dict(history.block_positions),
+            downtimes=tuple(history.downtimes),
+        )
+
+    def _wait(self, *, raising: bool = False) -> None:
+        if self._writing is None:
+            return
+        self._idle.wait()
+        self._conclude(raising=raising)
+
+    def _begin(self) -> None:
+        history = self._checkpoint.history
+        if history.done_ms is None:
+            return
+        self._last_ms = self._environment.clock.monotonic_ms()
+        self._writing = self._standing(history.done_ms)
+        chunks = [TableChunk(delta.table, delta.partition, delta.data) for delta in history.deltas]
+        writing = self._writing
+        self._idle.clear()
+        self._environment.run_aside("millstream-checkpoint", lambda: self._merge(writing, chunks))
+
+    def _merge(self, writing: CheckpointWritten, chunks: list[TableChunk]) -> None:
+        """Merge and write, on any thread."""
+        try:
+            self._result = self._increment(writing, chunks)
+        except BaseException as error:
+            self._result = error
+        finally:
+            self._idle.set()
+
+    def _increment(self, writing: CheckpointWritten, chunks: list[TableChunk]) -> _Increment:
+        if not chunks:
+            return _Increment(writing.files, writing.size_bytes, self._whole_bytes)
+        changes = _merged(chunks, whole=not writing.files)
+        changes_bytes = sum(len(chunk.data) for chunk in changes)
+        increments_bytes = writing.size_bytes - self._whole_bytes + changes_bytes
+        whole = not writing.files
+        if writing.files and (len(writing.files) > INCREMENTS_MAX or increments_bytes > self._whole_bytes // 2):
+            whole = True
+            changes = _merged([*self._read(writing.files), *changes], whole=True)
+        name = self._name(writing.time_ms, writing.epoch)
+        data = encode_chunk_file(changes)
+        self._checkpoint.storage.create(name, data)
+        if whole:
+            return _Increment((name,), len(data), len(data))
+        return _Increment((*writing.files, name), writing.size_bytes + len(data), self._whole_bytes)
+
+    def _read(self, files: tuple[str, ...]) -> list[TableChunk]:
+        storage = self._checkpoint.storage
+        return [chunk for name in files for chunk in decode_chunk_file(storage.read(name), f"{storage.place}/{name}")]
+
+    def _conclude(self, *, raising: bool = False) -> None:
+        """Journal what was merged, in the driver's thread."""
+        writing, result = self._writing, self._result
+        self._writing = self._result = None
+        assert writing is not None
+        try:
+            if isinstance(result, BaseException):
+                raise result
+            assert result is not None
+            self._journal(writing, result)
+        except MillstreamError as error:
+            if raising:
+                raise
+            logger.warning("A checkpoint could not be written; it is tried again: %s", error)
+            self._on_failed(error)
+
+    def _journal(self, writing: CheckpointWritten, result: _Increment) -> None:
+        written = replace(writing, files=result.files, size_bytes=result.size_bytes)
+        self._checkpoint.journal.append(written)
+        self._whole_bytes = result.whole_bytes
+        self._release()
+        self._on_written(written)
+
+    def _release(self) -> None:
+        """Let go of what neither of the two newest checkpoints nor a savepoint needs."""
+        checkpoint = self._checkpoint
+        kept = checkpoint.history.checkpoints
+        if len(kept) < 2:
+            return
+        checkpoint.journal.release(min(written.since for written in kept))
+        needed = {name for written in kept for name in written.files} | files_held(checkpoint.storage)
+        for name in checkpoint.storage.names(STATE_FOLDER):
+            if f"{STATE_FOLDER}/{name}" not in needed:
+                checkpoint.storage.remove(f"{STATE_FOLDER}/{name}")
+
+    def _size_of_whole(self) -> int:
+        newest = self._checkpoint.history.checkpoint
+        return self._checkpoint.storage.size_bytes(newest.files[0]) if newest is not None and newest.files else 0
+
+
+def _merged(chunks: list[TableChunk], *, whole: bool) -> list[TableChunk]:
+    """Merge the chunks of each partition of each table."""
+    return chunks

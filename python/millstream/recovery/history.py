@@ -1,0 +1,157 @@
+"""The history: what the decisions of earlier drivers come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from millstream.recovery.decisions import (
+    BatchDone,
+    BatchPlanned,
+    BatchPrepared,
+    CheckpointWritten,
+    Decision,
+    DriverStarted,
+    InputPlan,
+    SinksOpened,
+    StateDelta,
+)
+from millstream.recovery.number_set import NumberSet
+
+DOWNTIMES_MAX = 1_000
+"""Spans of downtime that are remembered; keys that were idle for so many restarts count the oldest as idle time."""
+
+
+@dataclass(slots=True)
+class History:
+    """Folds decisions, oldest first, into what a new driver has to know.
+
+    Attributes:
+        epoch: of the newest driver, 0 when there was none.
+        program: of the newest driver, as `recovery.program` describes it, or None.
+        planned_ms: the newest batch that was planned, or None.
+        done_ms: the newest batch that is done, or None; state is as of here.
+        undone: the batch that was planned and not done, or None.
+        undone_number: the number of its first BatchPlanned in the journal.
+        prepared: its BatchPrepared, or None.
+        positions: where each replayable input goes on.
+        blocks: the numbers of the blocks that were planned.
+        block_positions: for each pushed input with positions that of its newest block; told by who reads the blocks.
+        checkpoints: the newest CheckpointWritten, at most two, oldest first.
+        deltas: the state deltas of done batches after the newest checkpoint, oldest first.
+        downtimes: spans (from, to] in which no driver ran.
+        unsettled: deltas of batches that are not done.
+
+    Example:
+        >>> history = History()
+        >>> history.fold([(0, BatchPlanned(2_000, 1_000, 2_000, (InputPlan("k", position=5),)))])
+        >>> history.undone.time_ms, history.positions, history.done_ms
+        (2000, {'k': 5}, None)
+    """
+
+    epoch: int = 0
+    program: Mapping[str, Any] | None = None
+    planned_ms: int | None = None
+    done_ms: int | None = None
+    undone: BatchPlanned | None = None
+    undone_number: int = 0
+    prepared: BatchPrepared | None = None
+    positions: dict[str, Any] = field(default_factory=dict)
+    blocks: NumberSet = field(default_factory=NumberSet)
+    block_positions: dict[str, Any] = field(default_factory=dict)
+    checkpoints: list[CheckpointWritten] = field(default_factory=list)
+    deltas: list[StateDelta] = field(default_factory=list)
+    downtimes: list[tuple[int, int]] = field(default_factory=list)
+    unsettled: list[StateDelta] = field(default_factory=list)
+
+    @property
+    def checkpoint(self) -> CheckpointWritten | None:
+        """The newest checkpoint."""
+        return self.checkpoints[-1] if self.checkpoints else None
+
+    def fold(self, decisions: Iterable[tuple[int, Decision]]) -> None:
+        """Take decisions in, each with its number in the journal."""
+        for number, decision in decisions:
+            self.take(decision, number)
+
+    def take(self, decision: Decision, number: int) -> None:
+        """Take in the decision of a number; one that comes again changes nothing."""
+        match decision:
+            case DriverStarted():
+                self._start(decision)
+            case BatchPlanned():
+                self._plan(decision, number)
+            case StateDelta():
+                if self.done_ms is None or decision.time_ms > self.done_ms:
+                    self.unsettled.append(decision)
+            case BatchPrepared():
+                if self.undone is not None and self.undone.time_ms == decision.time_ms:
+                    self.prepared = decision
+            case SinksOpened():
+                pass  # For people: a new driver asks the sinks itself.
+            case BatchDone():
+                self._finish(decision.time_ms)
+            case CheckpointWritten():
+                self._begin_from(decision)
+            case _:
+                assert_never(decision)
+
+    def _start(self, started: DriverStarted) -> None:
+        self.epoch = max(self.epoch, started.epoch)
+        self.program = started.program
+        self.downtimes = self.downtimes_with(started)
+
+    def downtimes_with(self, started: DriverStarted) -> list[tuple[int, int]]:
+        """Give the downtimes as they are once a driver has started."""
+        since_ms = started.down_since_ms
+        if since_ms is None or started.time_ms <= since_ms:
+            return self.downtimes
+        # A driver that planned nothing was not up: the span goes on.
+        earlier = [span for span in self.downtimes if span[0] != since_ms]
+        return [*earlier, (since_ms, started.time_ms)][-DOWNTIMES_MAX:]
+
+    def _plan(self, planned: BatchPlanned, number: int) -> None:
+        if self.done_ms is not None and planned.time_ms <= self.done_ms:
+            return
+        if self.undone is None or planned.time_ms != self.undone.time_ms:
+            self.prepared = None
+            self.undone_number = number
+        self.undone = planned
+        self.planned_ms = planned.time_ms
+        for plan in planned.inputs:
+            self._go_on(plan)
+
+    def _go_on(self, plan: InputPlan) -> None:
+        if plan.position is not None:
+            self.positions[plan.input] = plan.position
+        self.blocks.add(plan.blocks)
+
+    def _finish(self, time_ms: int) -> None:
+        if self.done_ms is not None and time_ms <= self.done_ms:
+            return
+        attempt = None if self.prepared is None else self.prepared.attempt
+        settled = {
+            (delta.table, delta.partition): delta
+            for delta in self.unsettled
+            if delta.time_ms == time_ms and delta.attempt == attempt
+        }
+        self.deltas.extend(settled.values())
+        self.unsettled.clear()
+        self.done_ms = time_ms
+        self.undone = self.prepared = None
+
+    def _begin_from(self, written: CheckpointWritten) -> None:
+        self.checkpoints = [*self.checkpoints, written][-2:]
+        self.deltas = [delta for delta in self.deltas if delta.time_ms > written.time_ms]
+        self.downtimes = sorted({**dict(written.downtimes), **dict(self.downtimes)}.items())[-DOWNTIMES_MAX:]
+        self.epoch = max(self.epoch, written.epoch)
+        if self.program is None:
+            self.program = written.program
+        if self.done_ms is None or self.done_ms < written.time_ms:
+            self.done_ms = written.time_ms
+        if self.planned_ms is None or self.planned_ms < written.time_ms:
+            self.planned_ms = written.time_ms
+        self.positions = {**written.positions, **self.positions}
+        self.blocks.unite(NumberSet(**written.blocks))
+        self.block_positions = {**written.block_positions, **self.block_positions}

@@ -1,0 +1,76 @@
+"""The identity of a checkpoint: what is fixed for its life."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+import msgspec
+
+from millstream._core import KEY_GROUPS
+from millstream.environment.storage import Storage
+from millstream.errors import CorruptSegmentError, IncompatibleCheckpointError
+
+FORMAT_VERSION = 1
+"""The version of everything in a checkpoint; one that is newer than this cannot be read."""
+
+HASH_VERSION = 1
+"""The version of the stable hash by which keys fall into key groups."""
+
+IDENTITY_FILE = "checkpoint.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the first start of a program fixed.
+
+    Attributes:
+        name: of the program.
+        lineage_id: the identity of one unbroken history of the program.
+        zero_time_ms: batch times are this plus multiples of the interval, milliseconds since the epoch.
+        sink_lineage_id: the lineage under which sinks know the program; another one only when a program that began
+            from a savepoint continues the sinks of the one before.
+        format_version: of the checkpoint.
+        key_groups: into how many groups keys are hashed.
+        hash_version: of the hash.
+    """
+
+    name: str
+    lineage_id: str
+    zero_time_ms: int
+    sink_lineage_id: str
+    format_version: int = FORMAT_VERSION
+    key_groups: int = KEY_GROUPS
+    hash_version: int = HASH_VERSION
+
+    def encode(self) -> bytes:
+        """Give the content of the identity file: JSON, so that a person can read it."""
+        return msgspec.json.format(msgspec.json.encode(asdict(self)), indent=2) + b"\n"
+
+
+def read_identity(storage: Storage) -> Identity | None:
+    """Read the identity of a checkpoint; None when there is none at this place.
+
+    Raises:
+        IncompatibleCheckpointError: a newer version wrote it.
+        CorruptSegmentError: the file is damaged.
+    """
+    try:
+        data = storage.read(IDENTITY_FILE)
+    except FileNotFoundError:
+        return None
+    try:
+        values = msgspec.json.decode(data)
+        version = values["format_version"]
+        if version <= FORMAT_VERSION:
+            return Identity(**{field.name: values[field.name] for field in fields(Identity)})
+    except (msgspec.DecodeError, TypeError, KeyError) as error:
+        raise CorruptSegmentError(
+            "The identity of the checkpoint cannot be read.",
+            detail=f"{storage.place}/{IDENTITY_FILE}: {error}",
+            hint="Restore the file from a copy, or start from a savepoint.",
+        ) from error
+    raise IncompatibleCheckpointError(
+        "The checkpoint was written by a newer version of millstream.",
+        detail=f"{storage.place} has format {version}; this version reads up to {FORMAT_VERSION}.",
+        hint="Start the program with the version that wrote the checkpoint, or a newer one.",
+    )

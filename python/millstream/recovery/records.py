@@ -1,0 +1,125 @@
+"""Decisions as the bytes of a log's records, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from millstream.blocks.log import LogRecord
+from millstream.encoding.codec import decode, encode
+from millstream.errors import IncompatibleCheckpointError
+from millstream.recovery.decisions import (
+    BatchDone,
+    BatchPlanned,
+    BatchPrepared,
+    CheckpointWritten,
+    Decision,
+    Digest,
+    DriverStarted,
+    InputPlan,
+    SinksOpened,
+    SplitPlan,
+    StateDelta,
+)
+
+D = TypeVar("D", bound=Decision)
+
+_KINDS: dict[type[Any], int] = {
+    DriverStarted: 1,
+    BatchPlanned: 2,
+    StateDelta: 3,
+    BatchPrepared: 4,
+    BatchDone: 5,
+    CheckpointWritten: 6,
+    SinksOpened: 7,
+}
+"""The kind of each decision's record; a number is never given to another decision."""
+
+_DECISIONS = {kind: decision for decision, kind in _KINDS.items()}
+_FIELDS = {decision: tuple(field.name for field in fields(decision)) for decision in _KINDS}
+
+
+def record_of(decision: Decision) -> tuple[int, bytes]:
+    """Give the kind and the bytes of a decision: a map of its fields by name.
+
+    Example:
+        >>> kind, data = record_of(BatchDone(1_000))
+        >>> kind, decision_of(LogRecord(7, kind, data))
+        (5, BatchDone(time_ms=1000))
+    """
+    return _KINDS[type(decision)], encode(fields_of(decision))
+
+
+def decision_of(record: LogRecord) -> Decision:
+    """Give the decision of a record; fields that it does not have take their defaults.
+
+    Raises:
+        IncompatibleCheckpointError: a kind that this version does not know.
+    """
+    kind = _DECISIONS.get(record.kind)
+    if kind is None:
+        raise IncompatibleCheckpointError(
+            "The journal holds a decision of a newer version of millstream.",
+            detail=f"Record {record.number} is of kind {record.kind}.",
+            hint="Start the program with the version that wrote the checkpoint, or a newer one.",
+        )
+    decision: Decision = decision_from(kind, decode(record.data))
+    return decision
+
+
+def fields_of(decision: Decision) -> dict[str, Any]:
+    """Give the fields of a decision as plain data."""
+    values = {name: _plain(getattr(decision, name)) for name in _FIELDS[type(decision)]}
+    if isinstance(decision, BatchPrepared):
+        values.update(inputs=_digests(decision.inputs), outputs=_digests(decision.outputs))
+    return values
+
+
+def decision_from(kind: type[D], values: Mapping[str, Any]) -> D:
+    """Give the decision that has these fields; those that it does not know are left out."""
+    known = {name: value for name, value in values.items() if name in _FIELDS[kind]}
+    restore = _RESTORE.get(kind)
+    return kind(**(known if restore is None else restore(known)))
+
+
+def _plain(value: Any) -> Any:
+    """Make the parts of a decision plain; what sources and users gave in it is plain already, and stays as it is."""
+    if isinstance(value, (InputPlan, SplitPlan, Digest)):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple) and value and isinstance(value[0], (InputPlan, SplitPlan, Digest)):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _digests(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _planned(values: dict[str, Any]) -> dict[str, Any]:
+    inputs = tuple(
+        InputPlan(
+            plan["input"],
+            tuple(plan["blocks"]),
+            tuple(SplitPlan(**split) for split in plan["splits"]),
+            plan["position"],
+        )
+        for plan in values["inputs"]
+    )
+    return {**values, "inputs": inputs}
+
+
+def _prepared(values: dict[str, Any]) -> dict[str, Any]:
+    state = values.get("state")
+    return {
+        **values,
+        "inputs": {name: tuple(Digest(**part) for part in parts) for name, parts in values.get("inputs", {}).items()},
+        "state": None if state is None else Digest(**state),
+        "outputs": {name: Digest(**digest) for name, digest in values.get("outputs", {}).items()},
+    }
+
+
+_RESTORE: dict[type[Any], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    BatchPlanned: _planned,
+    BatchPrepared: _prepared,
+}

@@ -1,0 +1,227 @@
+"""A program with a checkpoint goes on where an earlier run of it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import add, sub
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import millstream as ms
+from millstream.errors import (
+    ConfigurationError,
+    FencedError,
+    IncompatibleCheckpointError,
+    InvalidError,
+    StorageUnavailableError,
+)
+from millstream.testing import ManualClock
+
+Seen = list[tuple[int, int, list[Any]]]
+
+
+class Crash(BaseException):
+    """What ends a run in the middle of a batch."""
+
+
+class Program:
+    """Numbers that are summed by remainder, one run of it after another on one checkpoint and one clock."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        self.path = path
+        self.options = options
+        self.clock = ManualClock(10.0)
+        self.seen: Seen = []
+        self.crash_at_ms: int | None = None
+
+    def start(self, **options: Any) -> tuple[ms.StreamingContext, Any]:
+        settings = {"batch_interval": 1.0, "name": "sums", **self.options, **options}
+        ssc = ms.StreamingContext(**settings, environment=ms.Environment(self.clock), checkpoint=self.path)
+        numbers = ssc.memory_stream(name="numbers")
+        totals = numbers.map(lambda n: (n % 3, n)).reduce_by_key_and_window(
+            add, sub, window=4.0, slide=1.0, name="totals"
+        )
+        totals.foreach_rdd(self._look)
+        ssc.start()
+        return ssc, numbers
+
+    def _look(self, rdd: Any, batch: ms.Batch) -> None:
+        self.seen.append((batch.time_ms, batch.attempt, sorted(rdd.collect())))
+        if batch.time_ms == self.crash_at_ms:
+            self.crash_at_ms = None
+            raise Crash
+
+
+def batches(seen: Seen) -> dict[int, list[Any]]:
+    return {time_ms: rows for time_ms, _, rows in seen}
+
+
+def test_a_run_goes_on_with_the_state_of_the_one_before(tmp_path: Path) -> None:
+    undisturbed, stopped = Program(tmp_path / "a"), Program(tmp_path / "b")
+    ssc, numbers = undisturbed.start()
+    for n in range(8):
+        numbers.push(n)
+        undisturbed.clock.advance(1.0)
+    ssc.stop(graceful=False)
+    for part in (range(3), range(3, 8)):
+        ssc, numbers = stopped.start()
+        for n in part:
+            numbers.push(n)
+            stopped.clock.advance(1.0)
+        ssc.stop(graceful=False)
+    assert stopped.seen == undisturbed.seen
+
+
+def test_a_batch_that_was_cut_short_runs_again_with_the_same_inputs(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    program.crash_at_ms = 12_000
+    ssc, numbers = program.start()
+    numbers.push(1)
+    program.clock.advance(1.0)
+    numbers.push(2)
+    program.clock.advance(1.0)
+    with pytest.raises(Crash):
+        ssc.await_termination(0)
+    program.clock.advance(5.0)
+    ssc, numbers = program.start()
+    program.clock.advance(0.0)
+    assert program.seen[-2:] == [(12_000, 0, [(1, 1), (2, 2)]), (12_000, 1, [(1, 1), (2, 2)])]
+    numbers.push(4)
+    program.clock.advance(1.0)
+    ssc.stop(graceful=False)
+    # The window (14, 18] holds nothing of before.
+    assert program.seen[-1] == (18_000, 0, [(1, 4)])
+
+
+def test_records_that_no_batch_had_are_in_the_first_batch_of_the_next_run(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    ssc, numbers = program.start()
+    program.clock.advance(1.0)
+    program.crash_at_ms = 12_000
+    numbers.push(5)
+    program.clock.advance(1.0)
+    ssc, numbers = program.start()
+    program.clock.advance(1.0)
+    ssc.stop(graceful=False)
+    assert batches(program.seen)[13_000] == [(2, 5)]
+
+
+def test_a_long_downtime_gives_one_batch_and_not_one_for_every_interval(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    for _ in range(2):
+        ssc, _numbers = program.start()
+        program.clock.advance(1.0)
+        ssc.stop(graceful=False)
+        program.clock.advance(3_600.0)
+    assert len(program.seen) == 2
+
+
+def test_another_interval_goes_on_from_the_same_zero_time(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    ssc, _numbers = program.start()
+    program.clock.advance(2.0)
+    ssc.stop(graceful=False)
+    ssc, _numbers = program.start(batch_interval=0.5)
+    program.clock.advance(1.0)
+    ssc.stop(graceful=False)
+    assert [time_ms for time_ms, _, _ in program.seen] == [11_000, 12_000, 13_000]
+
+
+def test_two_runs_of_a_program_at_a_time_are_refused(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    ssc, _numbers = program.start()
+    other = ms.StreamingContext(1.0, name="sums", checkpoint=tmp_path, environment=ms.Environment(program.clock))
+    other.memory_stream().print()
+    ssc._active.pop("sums")  # As if it ran in another process.
+    with pytest.raises(FencedError, match=r"process \d+"):
+        other.start()
+    ssc.stop()
+
+
+def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    program.start()[0].stop(graceful=False)
+    with pytest.raises(IncompatibleCheckpointError, match=r"'sums'.*'other'"):
+        program.start(name="other")
+    program.start()[0].stop(graceful=False)
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    program.start()[0].stop(graceful=False)
+    identity = tmp_path / "checkpoint.json"
+    identity.write_text(identity.read_text().replace('"format_version": 1', '"format_version": 99'))
+    with pytest.raises(IncompatibleCheckpointError, match="99"):
+        program.start()
+
+
+def test_a_checkpoint_without_identity_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    program.start()[0].stop(graceful=False)
+    (tmp_path / "checkpoint.json").unlink()
+    with pytest.raises(IncompatibleCheckpointError, match="no identity"):
+        program.start()
+
+
+def test_a_place_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_text("mine")
+    with pytest.raises((ConfigurationError, StorageUnavailableError), match="file"):
+        Program(place).start()
+    assert place.read_text() == "mine"
+
+
+def test_a_queue_cannot_be_recovered(tmp_path: Path) -> None:
+    ssc = ms.StreamingContext(1.0, checkpoint=tmp_path, environment=ms.Environment(ManualClock()))
+    ssc.queue_stream([[1]]).print()
+    with pytest.raises(ConfigurationError, match="queue"):
+        ssc.start()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"checkpoint": 3}, "place"),
+        ({"checkpoint": ""}, "place"),
+        ({"checkpoint": "x", "on_unmatched": "guess"}, "on_unmatched"),
+        ({"checkpoint": "x", "on_divergence": "guess"}, "on_divergence"),
+        ({"checkpoint": "x", "checkpoint_interval": -1.0}, "checkpoint_interval"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_by_name(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidError, match=message):
+        ms.StreamingContext(1.0, **options)
+
+
+class Sender(ms.Receiver[int]):
+    """Sends everything again from the first record on, as a sender does that never heard an answer."""
+
+    name = "sender"
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def on_start(self) -> None:
+        for n in range(self.count):
+            self.store_many([n, n], position=n)
+
+    def on_stop(self) -> None: ...
+
+
+def test_what_a_sender_sends_again_is_dropped_by_its_position(tmp_path: Path) -> None:
+    clock, seen = ManualClock(10.0), list[int]()
+
+    def run(count: int, feed: Callable[[], None] = lambda: None) -> None:
+        ssc = ms.StreamingContext(1.0, name="sent", checkpoint=tmp_path, environment=ms.Environment(clock))
+        stream = ssc.receiver_stream(Sender(count), name="sender")
+        stream.foreach_rdd(lambda rdd: seen.extend(rdd.collect()))
+        ssc.start()
+        clock.advance(0.0)
+        assert stream.node.feed.wait_for_records(1, 0.2) or not count  # type: ignore[attr-defined]
+        ssc.stop()
+
+    for count in (3, 5):
+        run(count)
+    assert seen == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]

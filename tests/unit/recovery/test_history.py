@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from millstream.blocks.log import LogRecord
+from millstream.blocks.memory_log import MemoryLog
+from millstream.errors import IncompatibleCheckpointError
+from millstream.recovery.decisions import (
+    BatchDone,
+    BatchPlanned,
+    BatchPrepared,
+    CheckpointWritten,
+    Decision,
+    Digest,
+    DriverStarted,
+    InputPlan,
+    SinksOpened,
+    SplitPlan,
+    StateDelta,
+)
+from millstream.recovery.history import History
+from millstream.recovery.log_journal import LogJournal
+from millstream.recovery.records import decision_of, record_of
+
+PROGRAM: dict[str, Any] = {"interval_ms": 1_000, "inputs": ["in"], "outputs": ["out"], "tables": []}
+
+
+def planned(time_ms: int, *, blocks: tuple[int, ...] = (), position: Any = None, attempt: int = 0) -> BatchPlanned:
+    return BatchPlanned(time_ms, time_ms - 1_000, time_ms, (InputPlan("in", blocks, (), position),), attempt)
+
+
+def delta(time_ms: int, data: bytes, attempt: int = 0) -> StateDelta:
+    return StateDelta(time_ms, attempt, "counts", 0, data)
+
+
+def written(time_ms: int, since: int, **values: Any) -> CheckpointWritten:
+    return CheckpointWritten(time_ms, since, ("state/1",), 10, 1, PROGRAM, **values)
+
+
+def folded(*decisions: Decision) -> History:
+    history = History()
+    history.fold(enumerate(decisions))
+    return history
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        DriverStarted(3, 5_000, 4_000, PROGRAM),
+        SinksOpened(5_000, {"out": 4_000, "other": None}),
+        BatchPlanned(
+            1_000,
+            0,
+            1_000,
+            (
+                InputPlan("files", (), (SplitPlan({"path": "a", "size": 3}, None, "a"),), {"seen": ["a"]}),
+                InputPlan("lines", (4, 5)),
+            ),
+            2,
+        ),
+        delta(1_000, b"\x00\xff"),
+        BatchPrepared(1_000, 2, {"in": (Digest(3), Digest(None, 7))}, Digest(2, 99), {"out": Digest(1)}),
+        BatchPrepared(1_000, 0),
+        BatchDone(1_000),
+        written(1_000, 7, positions={"files": (1, "a")}, downtimes=((1, 2), (3, 4)), blocks={"floor": 2, "above": [4]}),
+    ],
+)
+def test_a_decision_comes_back_as_it_was(decision: Decision) -> None:
+    kind, data = record_of(decision)
+    assert decision_of(LogRecord(0, kind, data)) == decision
+
+
+def test_a_record_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(IncompatibleCheckpointError, match="newer"):
+        decision_of(LogRecord(4, 200, b""))
+
+
+def test_state_is_that_of_batches_that_are_done() -> None:
+    history = folded(
+        planned(1_000), delta(1_000, b"1"), BatchPrepared(1_000, 0), BatchDone(1_000),
+        planned(2_000), delta(2_000, b"2"), BatchPrepared(2_000, 0),
+    )  # fmt: skip
+    assert [d.data for d in history.deltas] == [b"1"]
+    assert (history.done_ms, history.planned_ms) == (1_000, 2_000)
+    assert history.undone == planned(2_000)
+    assert history.prepared == BatchPrepared(2_000, 0)
+
+
+def test_of_several_attempts_the_prepared_one_counts() -> None:
+    history = folded(
+        planned(1_000), delta(1_000, b"first"), BatchPrepared(1_000, 0),
+        planned(1_000, attempt=1), delta(1_000, b"second", 1), BatchPrepared(1_000, 1), BatchDone(1_000),
+    )  # fmt: skip
+    assert [d.data for d in history.deltas] == [b"second"]
+
+
+def test_decisions_that_come_twice_count_once() -> None:
+    once = [planned(1_000, blocks=(0,)), delta(1_000, b"1"), BatchPrepared(1_000, 0), BatchDone(1_000)]
+    history = folded(*[decision for decision in once for _ in range(2)])
+    assert [d.data for d in history.deltas] == [b"1"]
+    assert history.undone is None
+
+
+def test_positions_and_blocks_are_those_of_the_newest_plan_even_if_it_is_not_done() -> None:
+    history = folded(planned(1_000, blocks=(0, 2), position=5), BatchDone(1_000), planned(2_000, position=9))
+    assert history.positions == {"in": 9}
+    assert [number in history.blocks for number in range(4)] == [True, False, True, False]
+
+
+def test_a_checkpoint_replaces_what_is_before_it() -> None:
+    decisions = [
+        planned(1_000, position=5), delta(1_000, b"1"), BatchPrepared(1_000, 0), BatchDone(1_000),
+        planned(2_000, position=6), delta(2_000, b"2"), BatchPrepared(2_000, 0), BatchDone(2_000),
+        written(1_000, 4, positions={"in": 5}),
+    ]  # fmt: skip
+    whole, cut = folded(*decisions), folded(*decisions[4:])
+    for history in (whole, cut):
+        assert [d.data for d in history.deltas] == [b"2"]
+        assert history.positions == {"in": 6}
+        assert (history.done_ms, history.planned_ms) == (2_000, 2_000)
+        assert history.checkpoint == decisions[-1]
+
+
+def test_downtime_goes_on_until_a_driver_plans_a_batch() -> None:
+    history = folded(
+        DriverStarted(1, 1_000, None, PROGRAM), planned(2_000), BatchDone(2_000),
+        DriverStarted(2, 9_000, 2_000, PROGRAM),
+        DriverStarted(3, 12_000, 2_000, PROGRAM), planned(12_000), BatchDone(12_000),
+        DriverStarted(4, 20_000, 12_000, PROGRAM),
+    )  # fmt: skip
+    assert history.downtimes == [(2_000, 12_000), (12_000, 20_000)]
+    assert history.epoch == 4
+
+
+def test_a_journal_that_is_opened_again_knows_what_it_knew() -> None:
+    log = MemoryLog()
+    journal = LogJournal(log)
+    journal.append(DriverStarted(1, 0, None, PROGRAM), planned(1_000, position={"a": 1}))
+    journal.append(delta(1_000, b"1"), BatchPrepared(1_000, 0))
+    journal.note(BatchDone(1_000))
+    journal.append(planned(2_000))
+    assert LogJournal(log).history == journal.history
