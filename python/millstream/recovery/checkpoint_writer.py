@@ -15,6 +15,7 @@ from millstream.recovery.checkpoint import STATE_FOLDER, Checkpoint
 from millstream.recovery.chunk_file import TableChunk, decode_chunk_file, encode_chunk_file
 from millstream.recovery.decisions import CheckpointWritten
 from millstream.recovery.savepoint import files_held
+from millstream.state.merge import merged
 
 INTERVAL_MS = 10_000
 """How long after one checkpoint the next is written: a restart replays at most so much of the journal."""
@@ -230,4 +231,7 @@ class CheckpointWriter:
 
 def _merged(chunks: list[TableChunk], *, whole: bool) -> list[TableChunk]:
     """Merge the chunks of each partition of each table."""
-    return chunks
+    tables: dict[tuple[str, int], list[bytes]] = {}
+    for chunk in chunks:
+        tables.setdefault((chunk.table, chunk.partition), []).append(chunk.data)
+    return [TableChunk(table, partition, merged(parts, final=whole)) for (table, partition), parts in tables.items()]
