@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from millstream.errors import UserCodeError
 from millstream.graph.window import Carried, InverseWindowNode, PartsNode
 from millstream.model.partition import Columns, PartitionData, opened, rows_of
 from millstream.state.delta import Delta, Snapshot, apply_changes
@@ -54,7 +55,20 @@ class WindowTable:
         if not changed and not removed:
             return None
         delta = Delta(time_ms, changed, removed)
-        return StateChange(self.table, 0, self._format.encode(delta), delta.records)
+        try:
+            return StateChange(self.table, 0, self._format.encode(delta), delta.records)
+        except UserCodeError as error:
+            raise self._refusal(time_ms, part or []) or error from error.__cause__
+
+    def _refusal(self, time_ms: int, part: list[PartitionData]) -> UserCodeError | None:
+        """Name the first record that cannot be encoded."""
+        for partition in part:
+            for record in rows_of(opened(partition)):
+                try:
+                    self._format.codec.encode(record, "record")
+                except Exception as error:
+                    return self._format.refusal(error, time_ms, record)
+        return None
 
     def snapshot(self, done_ms: int) -> StateChange | None:
         """Encode all parts, between batches; None when there are none.

@@ -24,7 +24,7 @@ class StateOptions:
         version: the version of the values; count it up when a program keeps other values than the one before.
         migrate: `migrate(old value)` gives the new value of each key when a checkpoint of a lower version is loaded;
             when it requires two arguments it gets the stored version as second. None drops the key. For windows it
-            is called for the value of each key and, where there are no keys, for each record.
+            is called for the value of each pair or, where there are no keys, for each record; None drops nothing there.
         renamed_from: the name= that the operator had in the program that wrote the checkpoint.
         types: classes of values that moved to another module since they were stored; a class that has another
             name too goes into `Codec(renamed={...})`.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from millstream.encoding.codec import Codec
 from millstream.errors import MillstreamError, UserCodeError, shown
@@ -34,7 +32,7 @@ class TableFormat:
         try:
             return encode_delta(delta, self.codec)
         except Exception as error:
-            raise self._refusal(delta.batch_ms, delta.changed, error) from error
+            raise self.refusal(error, delta.batch_ms) from error
 
     def encode_snapshot(self, snapshot: Snapshot) -> bytes:
         """Encode all that a table holds.
@@ -45,34 +43,30 @@ class TableFormat:
         try:
             return encode_snapshot(snapshot, self.codec)
         except Exception as error:
-            raise self._refusal(snapshot.batch_ms or 0, snapshot.values, error) from error
+            raise self.refusal(error, snapshot.batch_ms) from error
 
-    def _refusal(self, batch_ms: int, values: Mapping[Any, Any], error: Exception) -> UserCodeError:
+    def refusal(self, error: Exception, batch_ms: int | None, record: object = None) -> UserCodeError:
+        """Make the error for a value that cannot be encoded.
+
+        Args:
+            error: what the codec raised; it names the key.
+            batch_ms: the batch, milliseconds.
+            record: the record of a window that was refused, or None.
+        """
         label = self.label
         operator = f"{label.operator} {label.name!r}" if label.name else label.operator
-        about, reason = "", error
-        for key, value in values.items():
-            try:
-                encode_delta(Delta(batch_ms, {key: value}), self.codec)
-            except Exception as refusal:
-                about, reason = (
-                    f"The key is {shown(key)}; its state {shown(value)} is of type {_named(value)}. ",
-                    refusal,
-                )
-                break
-        said = reason.message if isinstance(reason, MillstreamError) else f"{type(reason).__name__}: {reason}"
-        detail = reason.detail if isinstance(reason, MillstreamError) and reason.detail else ""
+        what = "A state" if record is None else "A record"
+        reason = str(error)
+        if isinstance(error, MillstreamError):
+            reason = (error.detail or error.message).rstrip(".")
+        about = "" if record is None else f"The record is {shown(record)}. "
         return UserCodeError(
-            f"A state of {operator} cannot be written to the checkpoint: {said}",
+            f"{what} of {operator} cannot be kept in the checkpoint.",
             operator=label.operator,
             site=label.site,
             batch_time_ms=batch_ms,
-            detail=f"{about}{detail}{' ' if detail else ''}{label.operator} was added at {label.site}.",
-            hint="Keep plain data as state, or give the operator state=ms.StateOptions(codec=...) with a codec that "
-            "can encode it.",
+            record=None if record is None else shown(record),
+            detail=f"{about}{reason}. {label.operator} was added at {label.site}.",
+            hint="Keep plain data or dataclasses, teach the type with millstream.register_type, or give the operator "
+            'state=ms.StateOptions(codec="pickle").',
         )
-
-
-def _named(value: object) -> str:
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

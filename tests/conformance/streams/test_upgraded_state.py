@@ -295,3 +295,38 @@ def test_a_custom_partitioner_keeps_its_number_of_partitions(backend: Backend) -
     assert rows(Life(spread(3), backend, log=log).run(2_000, [])) == [("a", 1), ("bb", 2)]
     with pytest.raises(IncompatibleCheckpointError, match="over 2 partitions; the checkpoint has 3"):
         Life(spread(2), backend, log=log)
+
+
+def test_state_by_key_goes_to_another_operator(backend: Backend) -> None:
+    log = left_by(summed(), backend, [("a", 1), ("b", 2)])
+    build: Build = lambda s: s.map_with_state(ms.StateSpec(_count, timeout=1.5), name="sums")  # noqa: E731
+    life = Life(build, backend, partitions=2, log=log)
+    assert rows(life.run(2_000, [("a", 5)])) == [("a", 6)]
+    assert rows(life.run(3_000, [])) == [("b", "out")]
+    back = Life(summed(), backend, partitions=2, log=life.log)
+    assert rows(back.run(4_000, [("a", 1)])) == [("a", 7)]
+
+
+def test_pickled_state_is_read_only_by_those_who_ask_for_it(backend: Backend) -> None:
+    plain, pickled = summed(), summed(ms.StateOptions(codec="pickle"))
+    before = Life(plain, backend, partitions=2)
+    before.run(1_000, [("a", 1), ("b", 2)])
+    after = Life(pickled, backend, partitions=2, log=before.log)
+    assert rows(after.run(2_000, [("a", 1)])) == [("a", 2), ("b", 2)]
+    log = before.log.followed_by(after.log)
+    assert rows(Life(pickled, backend, partitions=2, log=log).run(3_000, [])) == [("a", 2), ("b", 2)]
+    with pytest.raises(IncompatibleCheckpointError, match="pickle"):
+        Life(plain, backend, partitions=2, log=log)
+
+
+@pytest.mark.parametrize("inverse", [True, False])
+def test_a_window_with_another_slide_goes_on(backend: Backend, inverse: bool) -> None:
+    undisturbed = Life(reduced(4, inverse=inverse), backend, partitions=2).run_all(BATCHES)
+    log = left_by(reduced(4, inverse=inverse, slide=3), backend, *BATCHES[:5])
+    life = Life(reduced(4, inverse=inverse), backend, partitions=2, log=log)
+    assert list(map(rows, life.run_all(BATCHES[5:], from_ms=5_000))) == list(map(rows, undisturbed[5:]))
+    log = left_by(reduced(4, inverse=inverse), backend, *BATCHES[:5])
+    life = Life(reduced(4, inverse=inverse, slide=3), backend, partitions=2, log=log)
+    given = life.run_all(BATCHES[5:], from_ms=5_000)
+    wanted = [rows(undisturbed[at]) if (at + 1) % 3 == 0 else [] for at in range(5, 12)]
+    assert list(map(rows, given)) == wanted
