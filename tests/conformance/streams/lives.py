@@ -15,6 +15,7 @@ from millstream.model.batch import Batch
 from millstream.model.label import Label
 from millstream.rdd.lineage import held_rows
 from millstream.rdd.operations import Collect
+from millstream.state.merge import merged
 from millstream.stream.dstream import DStream
 from millstream.stream.program import Program
 
@@ -38,10 +39,18 @@ class StateLog:
         }
         return StateLog(later.tables, chunks, later.done_ms)
 
-    def merged(self, merge: Callable[[Sequence[bytes]], bytes]) -> StateLog:
+    def since(self, before: StateLog) -> StateLog:
+        """Give what this log has behind an earlier state of it."""
+        chunks = {
+            table: [now[len(then) :] for then, now in zip(before.chunks[table], partitions, strict=True)]
+            for table, partitions in self.chunks.items()
+        }
+        return StateLog(self.tables, chunks, self.done_ms)
+
+    def merged(self, *, final: bool) -> StateLog:
         """Give a log in which each partition of a table is one chunk."""
         chunks = {
-            table: [[merge(partition)] if partition else [] for partition in partitions]
+            table: [[merged(partition, final=final)] if partition else [] for partition in partitions]
             for table, partitions in self.chunks.items()
         }
         return StateLog(self.tables, chunks, self.done_ms)

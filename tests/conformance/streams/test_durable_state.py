@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import millstream as ms
 from millstream.execution.backend import Backend
-from tests.conformance.streams.lives import INTERVAL_MS, Build, Life
+from tests.conformance.streams.lives import INTERVAL_MS, Build, Life, StateLog
 from tests.conformance.streams.runs import Batches, key_values
 
 
@@ -170,3 +170,46 @@ def test_a_worker_that_dies_is_followed_by_one_with_the_loaded_state() -> None:
 def _kill_workers(backend: Any) -> None:
     for pid in backend.worker_pids():
         os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@given(
+    batches=key_values(batches_max=8),
+    cuts=st.tuples(st.integers(1, 4), st.integers(0, 3)),
+    counts=st.tuples(*[st.integers(1, 3)] * 2),
+)
+def test_merged_chunks_come_to_the_same(
+    backend: Backend, operator: str, batches: Batches, cuts: tuple[int, int], counts: tuple[int, int]
+) -> None:
+    build = _plain(OPERATORS[operator])
+    first_cut, second_cut = cuts[0], sum(cuts)
+    undisturbed = Life(build, backend, partitions=counts[0]).run_all(batches)[second_cut:]
+    life = Life(build, backend, partitions=counts[0])
+    life.run_all(batches[:first_cut])
+    before = StateLog(life.log.tables, {t: [[*p] for p in ps] for t, ps in life.log.chunks.items()})
+    life.run_all(batches[first_cut:second_cut], from_ms=len(batches[:first_cut]) * INTERVAL_MS)
+    after = life.log.since(before)
+    logs = [
+        life.log.merged(final=True),
+        life.log.merged(final=False),
+        before.merged(final=True).followed_by(after.merged(final=False)),
+        before.merged(final=False).followed_by(after),
+    ]
+    from_ms = len(batches[:second_cut]) * INTERVAL_MS
+    for log in logs:
+        again = Life(build, backend, partitions=counts[0], log=log)
+        assert again.run_all(batches[second_cut:], from_ms=from_ms) == undisturbed
+    spread = Life(build, backend, partitions=counts[1], log=logs[2])
+    assert _flat(spread.run_all(batches[second_cut:], from_ms=from_ms)) == _flat(undisturbed)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_the_whole_state_written_out_comes_to_the_same(backend: Backend, operator: str) -> None:
+    build = OPERATORS[operator]
+    undisturbed = Life(build, backend, partitions=2).run_all(BATCHES)
+    life = Life(build, backend, partitions=2)
+    life.run_all(BATCHES[:4])
+    log = StateLog(life.log.tables, {t: [[] for _ in ps] for t, ps in life.log.chunks.items()}, 4 * INTERVAL_MS)
+    for change in life.durable.snapshots(4 * INTERVAL_MS):
+        log.chunks[change.table][change.partition].append(change.data)
+    assert Life(build, backend, partitions=2, log=log).run_all(BATCHES[4:], from_ms=4 * INTERVAL_MS) == undisturbed[4:]

@@ -59,6 +59,7 @@ def test_the_order_of_insertion_survives() -> None:
 
 
 def test_a_table_without_chunks_is_not_new() -> None:
-    for stored in ([], [[]]):
+    nothing: list[list[list[bytes]]] = [[], [[]]]
+    for stored in nothing:
         table = loaded(stored, 0, None, None)
         assert (len(table), table.is_new) == (0, False)
