@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from millstream.environment.environment import Environment
 from millstream.environment.storage import Storage
@@ -13,12 +14,15 @@ from millstream.execution.backend import Backend
 from millstream.graph.graph import Graph
 from millstream.model.durations import Duration, duration_ms
 from millstream.observe.event_bus import EventBus
+from millstream.recovery.savepoint import SAVEPOINT_FOLDER, read_savepoint
 
 if TYPE_CHECKING:
     from millstream.control.durability import Durability
 
 OnUnmatched: TypeAlias = Literal["fail", "drop", "start_empty"]
 OnDivergence: TypeAlias = Literal["fail", "accept"]
+
+_SAVEPOINTS = f"/{SAVEPOINT_FOLDER}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,10 @@ class CheckpointSettings:
         on_unmatched: about stored state that no operator claims.
         on_input_changed: when a batch that runs again reads other records.
         on_divergence: when a batch that runs again comes to another state.
+        savepoint: where a new checkpoint begins, `PLACE/savepoints/NAME`, or None.
+        continue_sinks: the sinks go on under the lineage of the savepoint.
+        storage_options: endpoint, credentials and the like of an object store.
+        takeover: take the checkpoint over from a driver whose lease has not expired.
     """
 
     place: str | Storage
@@ -38,6 +46,10 @@ class CheckpointSettings:
     on_unmatched: OnUnmatched
     on_input_changed: OnDivergence
     on_divergence: OnDivergence
+    savepoint: str | None = None
+    continue_sinks: bool = False
+    storage_options: Mapping[str, Any] | None = None
+    takeover: bool = False
 
 
 def checkpoint_settings(
@@ -46,6 +58,10 @@ def checkpoint_settings(
     on_unmatched: OnUnmatched,
     on_input_changed: OnDivergence,
     on_divergence: OnDivergence,
+    savepoint: str | PathLike[str] | None,
+    continue_sinks: bool,
+    storage_options: Mapping[str, Any] | None,
+    takeover: bool,
 ) -> CheckpointSettings | None:
     """Check the arguments of a streaming context about its checkpoint; None without one.
 
@@ -58,6 +74,12 @@ def checkpoint_settings(
     _one_of(on_input_changed, OnDivergence, "on_input_changed")
     _one_of(on_divergence, OnDivergence, "on_divergence")
     if place is None:
+        if savepoint is not None:
+            raise ConfigurationError(
+                "A program that begins from a savepoint needs a checkpoint of its own.",
+                detail="savepoint= was given, and checkpoint= was not.",
+                hint="Give checkpoint= a new directory.",
+            )
         return None
     if not isinstance(place, (str, PathLike, Storage)) or place == "":
         raise ArgumentTypeError(
@@ -66,7 +88,24 @@ def checkpoint_settings(
             hint="Give the path of a directory that belongs to this program alone.",
         )
     where = place if isinstance(place, Storage) else fspath(place)
-    return CheckpointSettings(where, interval_ms, on_unmatched, on_input_changed, on_divergence)
+    begin = None if savepoint is None else fspath(savepoint)
+    if begin is not None and _SAVEPOINTS not in begin:
+        raise ConfigurationError(
+            "A savepoint is named by its place in a checkpoint.",
+            detail=f"savepoint={shown(begin)}.",
+            hint="Give CHECKPOINT/savepoints/NAME; `millstream checkpoint show CHECKPOINT` lists the names.",
+        )
+    return CheckpointSettings(
+        where,
+        interval_ms,
+        on_unmatched,
+        on_input_changed,
+        on_divergence,
+        begin,
+        continue_sinks,
+        storage_options,
+        takeover,
+    )
 
 
 def _one_of(value: str, choices: object, argument: str) -> None:
@@ -89,23 +128,43 @@ def open_durability(
         CorruptSegmentError: it is damaged.
         StorageUnavailableError: its storage does not answer.
     """
-    from millstream.blocks.segment_log import SegmentLog
+    from millstream.blocks.opening import open_log
     from millstream.control.durability import Durability, RecoveryPolicies
-    from millstream.environment.local_storage import LocalStorage
+    from millstream.environment.opening import storage_of
     from millstream.recovery.checkpoint import Checkpoint
     from millstream.recovery.identity import Identity
 
-    storage = settings.place if isinstance(settings.place, Storage) else LocalStorage(settings.place)
+    def storage_at(place: str) -> Storage:
+        return storage_of(place, settings.storage_options, environment)
+
+    storage = settings.place if isinstance(settings.place, Storage) else storage_at(settings.place)
     interval_ms = graph.interval_ms
+    begin = None
+    if settings.savepoint is not None:
+        place, _, savepoint = settings.savepoint.rpartition(_SAVEPOINTS)
+        origin = storage_at(place)
+        begin = origin, read_savepoint(origin, savepoint)
 
     def identity() -> Identity:
         lineage_id = f"{environment.rng.getrandbits(64):016x}"
+        if begin is not None:
+            earlier = begin[1].identity
+            sinks = earlier.sink_lineage_id if settings.continue_sinks else lineage_id
+            return Identity(name, lineage_id, earlier.zero_time_ms, sinks)
         zero_ms = int(environment.clock.wall_ms() // interval_ms) * interval_ms
         return Identity(name, lineage_id, zero_ms, sink_lineage_id=lineage_id)
 
-    lock = storage.lock(name)
+    lock = storage.lock(name, takeover=settings.takeover)
     try:
-        checkpoint = Checkpoint.open(storage, lock, name, make=identity, open_log=SegmentLog)
+        checkpoint = Checkpoint.open(
+            storage,
+            lock,
+            name,
+            make=identity,
+            open_log=lambda storage, folder: open_log(storage, folder, lock, environment=environment),
+        )
+        if begin is not None and checkpoint.is_new:
+            checkpoint.begin_from(*begin)
         durability = Durability(
             graph,
             backend,

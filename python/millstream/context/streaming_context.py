@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from os import PathLike
 from types import TracebackType
@@ -69,7 +69,8 @@ class StreamingContext(SourceMethods):
         process_tuning: False leaves switch interval and garbage collector of this process alone.
         max_clock_jump: how far the clock may jump ahead, while the program runs and over a downtime, seconds or
             timedelta; further, and the program stops with an error.
-        checkpoint: where the program is kept so that it survives the process: a directory. Run the same program
+        checkpoint: where the program is kept so that it survives the process: a directory, or a URL of an object
+            store (`s3://bucket/path`). Run the same program
             again with the same place and it goes on where it was. None: nothing survives.
         checkpoint_interval: pause between two checkpoints, seconds or timedelta; a restart replays at most so much.
         on_unmatched: what becomes of stored state that no operator of the program claims: `fail`, `drop` it, or
@@ -77,6 +78,11 @@ class StreamingContext(SourceMethods):
         on_input_changed: when a batch that runs again after a restart reads other records than before: `fail`, or
             `accept`.
         on_divergence: when a batch that runs again, and that a sink has committed already, comes to another state.
+        savepoint: `PLACE/savepoints/NAME`: a checkpoint that is new begins with the state and the positions that
+            were pinned there, under a lineage of its own; one that exists goes on as it is.
+        continue_sinks: a program that begins from a savepoint is for its sinks the program of before.
+        storage_options: endpoint, credentials and the like of an object store.
+        takeover: on an object store, take the checkpoint over from a driver whose lease has not expired yet.
 
     Raises:
         ConfigurationError: an argument has a value that cannot work.
@@ -119,6 +125,10 @@ class StreamingContext(SourceMethods):
         on_unmatched: OnUnmatched = "fail",
         on_input_changed: OnDivergence = "fail",
         on_divergence: OnDivergence = "fail",
+        savepoint: str | PathLike[str] | None = None,
+        continue_sinks: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+        takeover: bool = False,
     ) -> None:
         interval_ms = duration_ms(batch_interval, "batch_interval")
         self._max_queued_batches = _count_checked(max_queued_batches, "max_queued_batches", 1)
@@ -137,7 +147,15 @@ class StreamingContext(SourceMethods):
         self._tuned = process_tuning
         self._max_clock_jump_ms = duration_ms(max_clock_jump, "max_clock_jump")
         self._checkpoint = checkpoint_settings(
-            checkpoint, checkpoint_interval, on_unmatched, on_input_changed, on_divergence
+            checkpoint,
+            checkpoint_interval,
+            on_unmatched,
+            on_input_changed,
+            on_divergence,
+            savepoint,
+            continue_sinks,
+            storage_options,
+            takeover,
         )
         self._driver: Driver | None = None
         self._stopped_early = False

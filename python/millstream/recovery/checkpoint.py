@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from millstream._core import KEY_GROUPS
 from millstream.blocks.block_log import BlockLog
 from millstream.blocks.log import Log
 from millstream.environment.lock import Lock
 from millstream.environment.storage import Storage
-from millstream.errors import IncompatibleCheckpointError
+from millstream.errors import CorruptSegmentError, IncompatibleCheckpointError
 from millstream.recovery.chunk_file import TableChunk, decode_chunk_file
 from millstream.recovery.history import History
 from millstream.recovery.identity import IDENTITY_FILE, Identity, read_identity
 from millstream.recovery.log_journal import LogJournal
+from millstream.recovery.number_set import NumberSet
+from millstream.recovery.savepoint import Savepoint
 
 JOURNAL_FOLDER = "journal"
 WAL_FOLDER = "wal"
@@ -80,6 +83,26 @@ class Checkpoint:
             journal.close()
             raise
 
+    def begin_from(self, origin: Storage, savepoint: Savepoint) -> None:
+        """Begin a new checkpoint with the state and the positions of a savepoint.
+
+        A crash in between leaves a checkpoint that no driver has run with: the next start does it again.
+
+        Args:
+            origin: where the savepoint is.
+            savepoint: what to begin with.
+
+        Raises:
+            CorruptSegmentError: a file that the savepoint needs is damaged or gone.
+        """
+        if self.history.checkpoints:
+            return
+        written = savepoint.written
+        for name in written.files:
+            self.storage.create(name, _read(origin, name))
+        # Blocks are numbered anew: this checkpoint has a write-ahead log of its own.
+        self.journal.append(replace(written, since=0, epoch=0, blocks=NumberSet().plain()))
+
     @property
     def history(self) -> History:
         """What all decisions come to."""
@@ -94,7 +117,7 @@ class Checkpoint:
         chunks: list[TableChunk] = []
         written = self.history.checkpoint
         for name in () if written is None else written.files:
-            chunks.extend(decode_chunk_file(self.storage.read(name), f"{self.storage.place}/{name}"))
+            chunks.extend(decode_chunk_file(_read(self.storage, name), f"{self.storage.place}/{name}"))
         chunks.extend(TableChunk(delta.table, delta.partition, delta.data) for delta in self.history.deltas)
         return chunks
 
@@ -109,6 +132,17 @@ class Checkpoint:
             closing.callback(self._lock.release)
             closing.callback(self.blocks.close)
             self.journal.close()
+
+
+def _read(storage: Storage, name: str) -> bytes:
+    try:
+        return storage.read(name)
+    except FileNotFoundError as error:
+        raise CorruptSegmentError(
+            "A state file of the checkpoint is missing.",
+            detail=f"{storage.place}/{name} is not there.",
+            hint="Restore it from a copy, or start from a savepoint.",
+        ) from error
 
 
 def _refuse_without_identity(storage: Storage) -> None:

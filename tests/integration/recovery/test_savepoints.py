@@ -1,0 +1,121 @@
+"""Programs that begin from a savepoint, and checkpoints on object stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import millstream as ms
+from millstream.blocks.opening import open_log
+from millstream.environment.opening import storage_of
+from millstream.errors import ConfigurationError, CorruptSegmentError, IncompatibleCheckpointError
+from millstream.recovery.identity import read_identity
+from millstream.recovery.log_journal import LogJournal
+from millstream.recovery.savepoint import Savepoint, save
+from millstream.testing import ManualClock
+
+
+class Sums:
+    """Sums by remainder, kept for ever."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(10.0)
+        self.seen: list[list[Any]] = []
+
+    def run(self, numbers: list[int], checkpoint: str, **options: Any) -> None:
+        settings = {"name": "sums", **options}
+        ssc = ms.StreamingContext(1.0, environment=ms.Environment(self.clock), checkpoint=checkpoint, **settings)
+        stream = ssc.memory_stream(name="numbers")
+        sums = stream.map(lambda n: (n % 2, n)).update_state_by_key(lambda new, old: (old or 0) + sum(new), name="sums")
+        sums.collect_to(self.seen)
+        ssc.start()
+        for n in numbers:
+            stream.push(n)
+            self.clock.advance(1.0)
+        ssc.stop(graceful=False)
+
+
+def pin(place: str, name: str) -> None:
+    storage = storage_of(place)
+    journal = LogJournal(open_log(storage, "journal", read_only=True))
+    identity, written = read_identity(storage), journal.history.checkpoint
+    assert identity is not None
+    assert written is not None
+    save(storage, Savepoint(name, identity, written))
+
+
+@pytest.fixture(params=["disk", "objects"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "app") if request.param == "disk" else f"memory://{tmp_path.name}/app"
+
+
+def test_a_program_goes_on_from_its_checkpoint(place: str) -> None:
+    sums = Sums()
+    sums.run([1, 2], place)
+    sums.run([3], place)
+    assert sums.seen[-1] == [(1, 4), (0, 2)]
+
+
+def test_a_new_checkpoint_begins_with_a_savepoint_and_goes_its_own_way(place: str) -> None:
+    sums = Sums()
+    sums.run([1], place)
+    pin(place, "one")
+    for n in (5, 7, 9):  # Checkpoints move on; the savepoint keeps its files.
+        sums.run([n], place)
+    begin = f"{place}/savepoints/one"
+    sums.run([3], f"{place}-2", name="again", savepoint=begin)
+    assert sums.seen[-1] == [(1, 4)]
+    sums.run([3], f"{place}-2", name="again", savepoint=begin)
+    assert sums.seen[-1] == [(1, 7)]
+    sums.run([1], place)
+    assert sums.seen[-1] == [(1, 23)]
+
+
+def test_a_savepoint_that_is_not_there_is_named_with_those_that_are(place: str) -> None:
+    sums = Sums()
+    sums.run([1], place)
+    pin(place, "one")
+    with pytest.raises(ConfigurationError, match="one"):
+        sums.run([], f"{place}-2", savepoint=f"{place}/savepoints/two")
+
+
+@pytest.mark.parametrize("savepoint", ["one", "/tmp/one"])
+def test_a_savepoint_is_named_by_its_place(savepoint: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="savepoints/NAME"):
+        ms.StreamingContext(1.0, checkpoint=tmp_path, savepoint=savepoint)
+    with pytest.raises(ConfigurationError, match="checkpoint of its own"):
+        ms.StreamingContext(1.0, savepoint="a/savepoints/one")
+
+
+def test_a_state_file_that_is_gone_is_an_error_and_not_an_empty_state(tmp_path: Path) -> None:
+    sums = Sums()
+    sums.run([1], str(tmp_path))
+    for file in (tmp_path / "state").iterdir():
+        file.unlink()
+    with pytest.raises(CorruptSegmentError, match="missing"):
+        sums.run([2], str(tmp_path))
+
+
+def test_an_operator_that_got_a_new_name_keeps_its_state_and_others_are_refused(tmp_path: Path) -> None:
+    clock = ManualClock(10.0)
+
+    def run(name: str, seen: list[Any], state: ms.StateOptions | None = None, **options: Any) -> None:
+        environment = ms.Environment(clock)
+        ssc = ms.StreamingContext(1.0, environment=environment, checkpoint=tmp_path, name="app", **options)
+        numbers = ssc.memory_stream()
+        pairs = numbers.map(lambda n: ("n", n))
+        pairs.update_state_by_key(lambda new, old: (old or 0) + sum(new), name=name, state=state).collect_to(seen)
+        ssc.start()
+        numbers.push(1)
+        clock.advance(1.0)
+        ssc.stop(graceful=False)
+
+    seen: list[Any] = []
+    run("first", seen)
+    with pytest.raises(IncompatibleCheckpointError, match="first"):
+        run("second", seen)
+    for partitions in (3, 2):
+        run("second", seen, ms.StateOptions(renamed_from="first"), partitions=partitions)
+    assert seen == [[("n", 1)], [("n", 2)], [("n", 3)]]
