@@ -67,7 +67,7 @@ class CheckpointWriter:
         self._on_failed = on_failed
         self._last_ms = environment.clock.monotonic_ms()
         self._names = itertools.count()
-        self._whole_bytes = self._size_of_whole()
+        self._known_whole_bytes: int | None = None
         self._writing: CheckpointWritten | None = None
         self._deltas_count = 0
         self._deltas_bytes = 0
@@ -119,7 +119,7 @@ class CheckpointWriter:
         assert history.done_ms is not None  # Invariant: state is that of a batch that is done.
         name, data = self._name(history.done_ms, history.epoch + 1), encode_chunk_file(chunks)
         self._checkpoint.storage.create(name, data)
-        self._whole_bytes = len(data)
+        self._known_whole_bytes = len(data)
         return replace(self._standing(history.done_ms), files=(name,), size_bytes=len(data), program=program)
 
     def _name(self, time_ms: int, epoch: int) -> str:
@@ -208,7 +208,7 @@ class CheckpointWriter:
     def _journal(self, writing: CheckpointWritten, result: _Increment) -> None:
         written = replace(writing, files=result.files, size_bytes=result.size_bytes)
         self._checkpoint.journal.append(written)
-        self._whole_bytes = result.whole_bytes
+        self._known_whole_bytes = result.whole_bytes
         self._release()
         self._on_written(written)
 
@@ -224,9 +224,14 @@ class CheckpointWriter:
             if f"{STATE_FOLDER}/{name}" not in needed:
                 checkpoint.storage.remove(f"{STATE_FOLDER}/{name}")
 
-    def _size_of_whole(self) -> int:
-        newest = self._checkpoint.history.checkpoint
-        return self._checkpoint.storage.size_bytes(newest.files[0]) if newest is not None and newest.files else 0
+    @property
+    def _whole_bytes(self) -> int:
+        """The size of the newest whole file."""
+        if self._known_whole_bytes is None:
+            newest, storage = self._checkpoint.history.checkpoint, self._checkpoint.storage
+            files = () if newest is None else newest.files
+            self._known_whole_bytes = storage.size_bytes(files[0]) if files else 0
+        return self._known_whole_bytes
 
 
 def _merged(chunks: list[TableChunk], *, whole: bool) -> list[TableChunk]:
