@@ -6,19 +6,22 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from millstream.blocks.found_log import find_log
+from millstream.blocks.found_log import FoundLog, find_log
 from millstream.blocks.log import Bytes, Log, LogRecord
 from millstream.blocks.open_segment import OpenSegment
 from millstream.blocks.segment import ClosedSegment, SegmentId, TornTail, records
 from millstream.environment.logger import logger
 from millstream.environment.storage import Storage
-from millstream.errors import LifecycleError, MillstreamError, StorageUnavailableError
+from millstream.errors import CorruptSegmentError, LifecycleError, MillstreamError, StorageUnavailableError
 
 SEGMENT_BYTES = 8 << 20
 """Size of a segment where nothing else is said: a minute of the decisions of 500 batches a second, read in 5 ms."""
 
 WAITING_BYTES_MAX = 8 << 20
 """How much `write` leaves in memory; the call that goes beyond waits like `append`."""
+
+READ_TRIES_MAX = 5
+"""How often a reader beside a driver looks; between two looks a file can vanish, or two groups appear in one read."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +79,7 @@ class SegmentLog(Log):
         self._storage, self._folder = storage, folder
         self._segment_bytes = segment_bytes
         self._read_only = read_only
-        found = find_log(storage, folder)
+        found = _found_while_written(storage, folder) if read_only else find_log(storage, folder)
         self.torn: TornTail | None = found.torn
         self._closed_segments = found.closed
         self._sizes = found.sizes
@@ -262,8 +265,14 @@ class SegmentLog(Log):
 
     def _read(self, first: int, segments: list[ClosedSegment], waiting: list[_Run]) -> Iterator[LogRecord]:
         for segment in segments:
-            if segment.next > self._released:
+            if segment.next <= self._released:
+                continue
+            try:
                 yield from records(self._storage, f"{self._folder}/{segment.id.name}", segment, first)
+            except CorruptSegmentError:
+                # A driver that runs beside a reader may have released it meanwhile.
+                if not self._read_only or find_log(self._storage, self._folder).released < segment.next:
+                    raise
         for run in waiting:
             for number, (kind, data) in enumerate(run.records, run.first):
                 if number >= first:
@@ -276,6 +285,16 @@ class SegmentLog(Log):
                 detail="It was closed." if self._is_closed else "It was opened to be read only.",
                 hint="Open the log again, for writing.",
             )
+
+
+def _found_while_written(storage: Storage, folder: str) -> FoundLog:
+    """Look at a log that a driver may be writing: what looks damaged or missing is looked at again."""
+    for _ in range(READ_TRIES_MAX - 1):
+        try:
+            return find_log(storage, folder)
+        except (CorruptSegmentError, FileNotFoundError):
+            continue
+    return find_log(storage, folder)
 
 
 def _runs(tail: Iterable[LogRecord]) -> list[_Run]:

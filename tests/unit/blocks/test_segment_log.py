@@ -14,6 +14,7 @@ from millstream.environment.local_storage import LocalStorage
 from millstream.environment.rng import seeded_rng
 from millstream.environment.storage import Storage
 from millstream.errors import LifecycleError
+from millstream.testing.simulation.faults import Operation, Phase
 from millstream.testing.simulation.storage import SimulatedStorage
 
 
@@ -109,6 +110,29 @@ def test_a_log_that_is_only_read_is_not_changed(storage: Storage) -> None:
     look.close()
     fill(log, 1)
     assert numbers(log) == [0, 1, 2, 3]
+
+
+def test_who_only_reads_a_log_takes_what_is_released_meanwhile(storage: Storage) -> None:
+    log = SegmentLog(storage, "log", segment_bytes=1000)
+    fill(log, 12)
+    records = SegmentLog(storage, "log", read_only=True).read()
+    assert next(records).number == 0
+    log.release(10)
+    assert [record.number for record in records] == [1, 2, 3, 4, 10, 11]
+
+
+def test_a_segment_that_vanishes_under_a_reader_is_looked_for_again() -> None:
+    storage = SimulatedStorage(seeded_rng(1))
+    log = SegmentLog(storage, "log", segment_bytes=1000)
+    fill(log, 12)
+
+    def release_once(operation: Operation, phase: Phase) -> None:
+        if operation.kind == "size_bytes":
+            storage.faults.hook = None
+            log.release(10)
+
+    storage.faults.hook = release_once
+    assert numbers(SegmentLog(storage, "log", read_only=True)) == [10, 11]
 
 
 def test_a_segment_ends_before_it_is_overfull(storage: Storage) -> None:

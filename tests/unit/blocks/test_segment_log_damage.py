@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from tests.unit.blocks.segment_bytes import checksum
 
 from millstream.blocks.segment import SegmentId, TornTail
 from millstream.blocks.segment_log import SegmentLog
@@ -203,20 +204,10 @@ def test_a_newer_format_is_refused_and_kept(storage: LocalStorage) -> None:
     header = bytearray(segment_header((0, 1), 0, []))
     newer = Path(storage.place, "log", SegmentId(0, 1).name)
     header[8] = 2
-    header[-4:] = checksum(SegmentId(0, 1), bytes(header[:-4]))
+    header[-4:] = checksum(SegmentId(0, 1), 0, bytes(header[:-4])).to_bytes(4, "little")
     newer.write_bytes(header)
     for _ in range(2):
         with pytest.raises(IncompatibleCheckpointError, match="newer release"):
             SegmentLog(storage, "log")
     assert newer.exists()
     assert file.exists()
-
-
-def checksum(segment: SegmentId, header: bytes) -> bytes:
-    """CRC-32C over identity, offset and header, bit by bit, as docs/checkpoint-format.md has it."""
-    crc = 0xFFFFFFFF
-    for byte in segment.first.to_bytes(8, "little") + segment.counter.to_bytes(8, "little") + bytes(8) + header:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return (crc ^ 0xFFFFFFFF).to_bytes(4, "little")
