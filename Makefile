@@ -1,4 +1,4 @@
-# Needs Python >= 3.11, a Rust toolchain and a C compiler; everything else comes from the package registries
+# Needs Python >= 3.11, a Rust toolchain, compilers of C and C++, and Perl; everything else comes from the package registries
 # into .uv/, .venv/ and target/. `make setup` builds the environment; every target that needs it asks for it.
 
 SHELL := bash
@@ -38,6 +38,8 @@ tools:
 		'import re, sys; sys.exit(tuple(map(int, re.findall(r"\d+", sys.argv[1])[:2])) < (1, 88))' "$$rust" \
 		|| need "a newer Rust toolchain (>= 1.88, this is $$rust)" "rustup update, or install it with rustup (https://rustup.rs)"; \
 	command -v cc >/dev/null 2>&1 || need "cc, a C compiler" "Debian, Ubuntu: apt install build-essential; macOS: xcode-select --install"; \
+	for tool in c++ perl; do command -v $$tool >/dev/null 2>&1 || need "$$tool, which builds the Kafka client and its TLS" \
+		"Debian, Ubuntu: apt install build-essential perl; macOS: xcode-select --install"; done; \
 	exit $$missing
 
 .uv/bin/uv: requirements/uv.txt | tools
@@ -55,7 +57,7 @@ tools:
 
 # A process that runs has the library mapped, and the installer writes into the file: it gets a copy of its own first.
 .venv/.core-stamp: .venv/.deps-stamp $(CORE_SOURCES)
-	@echo "== setup: core, in release mode (the first build takes about a minute)"
+	@echo "== setup: core, in release mode (the first build takes some four minutes)"
 	@mkdir -p target
 	@$(BIN)/maturin build --release --quiet --compatibility linux --out target/wheels 2>target/maturin.log || { cat target/maturin.log; exit 1; }
 	@old=python/millstream/_core.abi3.so; [ ! -f $$old ] || { cp $$old $$old.kept; mv -f $$old.kept $$old; }
@@ -77,7 +79,7 @@ lock: | $(UV)  ## renew the locks of Python packages and crates
 step = @echo "== $(1)"
 
 .PHONY: test
-test: setup lint types rust unit  ## set up, then linters, type checks and all tests
+test: setup kafka lint types rust unit  ## set up, then linters, type checks and all tests
 
 .PHONY: lint
 lint: setup  ## style of Python, and the rule of imports
@@ -111,6 +113,25 @@ unit: setup  ## the tests in Python; PYTEST_ARGS chooses among them
 	$(call step,pytest)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: kafka
+kafka: .kafka/classes.jsa  ## bring the Kafka broker that tests start, where there are Java and Maven
+
+# Without Java or Maven the tests that need a broker are left out, with a message; in CI they fail.
+.kafka/libs/.stamp: tests/servers/kafka/pom.xml
+	@mkdir -p .kafka/libs
+	@if command -v mvn >/dev/null && command -v java >/dev/null; then \
+		echo "== kafka: jars of the broker into .kafka"; \
+		mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.kafka/libs; \
+		touch $@; \
+	else \
+		echo "make: no Java or no Maven: tests with a Kafka broker will be left out."; \
+		echo "  Remedy: install them (Debian, Ubuntu: apt install openjdk-17-jre-headless maven)"; \
+	fi
+
+# What the broker's start loads, in a form that the next start maps in: it halves the time.
+.kafka/classes.jsa: .kafka/libs/.stamp | setup
+	@[ ! -f $< ] || $(BIN)/python -m tests.servers.kafka.class_archive
+
 BENCHMARKS ?= $(patsubst benchmarks/%.py,%,$(shell grep -l '__main__' benchmarks/*.py 2>/dev/null))
 
 .PHONY: bench
@@ -127,7 +148,7 @@ wheel: setup  ## a release wheel into dist/
 
 .PHONY: clean
 clean:  ## remove the environment and everything that was built
-	rm -rf .venv .uv target dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .uv .kafka target dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -f python/millstream/_core*.so
 	find python tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.servers.kafka.fixtures import kafka, kafka_cluster, own_cluster, three_brokers
 from tests.servers.postgres_server import PostgresServer, running_postgres
+
+__all__ = ["kafka", "kafka_cluster", "own_cluster", "three_brokers"]
 
 # The machine may be shared: how long an example takes says nothing about it.
 settings.register_profile("millstream", deadline=None, print_blob=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from millstream.model.current import batch_rng, batch_time
     from millstream.model.partition import Partition
     from millstream.model.ports.receiver import Receiver
-    from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
+    from millstream.model.ports.replayable_source import Plan, ReplayableSource, SourceReport, Split
     from millstream.model.ports.sink import Sink, SinkLineage
     from millstream.observe.events import (
         BatchAttemptFailed,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ReceiverFailed,
         ReceiverStarted,
         ReceiverStopped,
+        SourceReported,
         StateRestored,
         StreamingStarted,
         StreamingStopped,
@@ -74,6 +75,8 @@ _HOMES: Final = {
     "ReplayableSource": "millstream.model.ports.replayable_source",
     "Sink": "millstream.model.ports.sink",
     "SinkLineage": "millstream.model.ports.sink",
+    "SourceReport": "millstream.model.ports.replayable_source",
+    "SourceReported": "millstream.observe.events",
     "Split": "millstream.model.ports.replayable_source",
     "State": "millstream.state.state",
     "StateOptions": "millstream.state.state_options",
@@ -119,6 +122,8 @@ __all__ = [
     "ReplayableSource",
     "Sink",
     "SinkLineage",
+    "SourceReport",
+    "SourceReported",
     "Split",
     "State",
     "StateOptions",

@@ -20,6 +20,11 @@ __all__ = [
     "Decoder",
     "Encoder",
     "InvalidLineError",
+    "KafkaClientError",
+    "KafkaColumns",
+    "KafkaReader",
+    "KafkaRecord",
+    "KafkaWatch",
     "Lines",
     "MalformedError",
     "NewerFormatError",
@@ -34,6 +39,7 @@ __all__ = [
     "debug_build",
     "describe_chunk",
     "frame_group",
+    "kafka_records",
     "key_group",
     "merge_chunks",
     "pack_split",
@@ -814,3 +820,203 @@ def merge_chunks(chunks: Sequence[_Bytes], final: bool) -> bytes:
         NewerFormatError: a newer version made one.
         ValueError: they are not in order of batch time, or a snapshot is not the first.
     """
+
+class KafkaClientError(Exception):
+    """Kafka or its client refused.
+
+    Attributes:
+        kind: what to do about it. `invalid`: an option cannot work; `unavailable`: it may pass; `authentication`,
+            `authorization`, `unknown_topic`; `out_of_range`: the offset is not in the partition; `other`.
+    """
+
+    kind: str
+
+@final
+class KafkaRecord:
+    """One record of a Kafka topic.
+
+    A record that was read refers to the columns that it was read with, and makes key, value and headers when they are
+    asked for: take what you need out of it before you keep it for long.
+
+    Args:
+        key: bytes or None, or what the key decoder gave.
+        value: bytes or None, or what the value decoder gave.
+        topic: the name of the topic.
+        partition: the number of the Kafka partition.
+        offset: the offset there.
+        timestamp_ms: milliseconds since the epoch, or None.
+        headers: pairs of name and value, which is bytes or None.
+        timestamp_type: `create` (the producer's), `append` (the broker's) or None.
+
+    Example:
+        >>> record = KafkaRecord(b"k", b"v", "lines", 0, 17)
+        >>> record.key, record.value, record.offset, record.headers
+        (b'k', b'v', 17, [])
+        >>> record
+        KafkaRecord(key=b'k', value=b'v', topic='lines', partition=0, offset=17)
+    """
+
+    def __new__(
+        cls,
+        key: Any,
+        value: Any,
+        topic: str,
+        partition: int = 0,
+        offset: int = 0,
+        timestamp_ms: int | None = None,
+        headers: list[tuple[str, bytes | None]] | None = None,
+        timestamp_type: str | None = None,
+    ) -> KafkaRecord: ...
+    @property
+    def key(self) -> Any: ...
+    @property
+    def value(self) -> Any: ...
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp_ms(self) -> int | None: ...
+    @property
+    def timestamp_type(self) -> str | None: ...
+    @property
+    def headers(self) -> list[tuple[str, bytes | None]]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+def kafka_records(
+    table: _ArrowStream, keys: list[Any] | None = None, values: list[Any] | None = None
+) -> list[KafkaRecord]:
+    """Make records of a table of Kafka's columns.
+
+    Args:
+        table: columns as `KafkaColumns` has them; key and value may be text.
+        keys: what the keys were decoded to, one a record; None: as they are in the table.
+        values: what the values were decoded to, one a record; None: as they are in the table.
+
+    Raises:
+        TypeError: it has other columns.
+        ValueError: there are not as many keys or values as records.
+    """
+
+@final
+class KafkaColumns:
+    """Records of a range as Arrow columns; `pyarrow.table(columns)` takes them without a copy.
+
+    The columns are `key` and `value` (binary, may be null), `topic` (dictionary of text), `partition` (int32), `offset`
+    (int64), `timestamp_ms` (int64, may be null), `timestamp_type` (int8: 0 none, 1 of the producer, 2 of the broker)
+    and `headers` (list of structs of `key` and `value`).
+    """
+
+    def __len__(self) -> int: ...
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> CapsuleType: ...
+
+@final
+class KafkaReader:
+    """What reads ranges of Kafka partitions with one client; safe from any thread.
+
+    A partition that was read goes on being fetched in the background, up to the bounds of the client, so that the range
+    behind is there when it is asked for. Waiting releases the GIL.
+
+    Args:
+        options: of librdkafka.
+
+    Raises:
+        KafkaClientError: an option cannot work.
+    """
+
+    def __new__(cls, options: dict[str, str]) -> KafkaReader: ...
+    def read(self, topic: str, partition: int, start: int, until: int, timeout_s: float) -> KafkaColumns:
+        """Read the records with offsets from `start` to before `until`.
+
+        Raises:
+            KafkaClientError: the offsets are not there, or the brokers refused or did not answer in time.
+        """
+
+    def first_offset(self, topic: str, partition: int, timeout_s: float) -> int:
+        """Give the first offset of a partition."""
+
+    def follow(self, positions: list[tuple[str, int, int]]) -> list[int | None]:
+        """Fetch partitions that will be read from the offsets that are given.
+
+        Returns:
+            Up to which offset the records of each are here; None where that is not known. Never waits.
+        """
+
+    def forget(self, topic: str) -> None:
+        """Fetch a topic no more."""
+
+    def events(self) -> list[tuple[str, str]]:
+        """Take what happened to the connections since the last call: `failed` or `recovered`, and a sentence."""
+
+@final
+class KafkaWatch:
+    """A watch over topics and their offsets, by a thread of its own; what it knows is given without waiting.
+
+    Args:
+        options: of librdkafka.
+        refresh_ms: how often topics and first offsets are asked for.
+        lists_names: the names of all topics are asked for too.
+
+    Raises:
+        KafkaClientError: an option cannot work.
+    """
+
+    def __new__(cls, options: dict[str, str], refresh_ms: int, lists_names: bool) -> KafkaWatch: ...
+    def start(self) -> None:
+        """Start the thread, once."""
+
+    def watch(self, topics: list[str]) -> None:
+        """Name the topics to watch."""
+
+    def set_period(self, period_ms: float) -> None:
+        """Set how often last offsets are asked for without request."""
+
+    def ask_for_topics(self) -> None:
+        """Have topics and first offsets asked for soon."""
+
+    def ask_for_ends(self, timeout_s: float) -> bool:
+        """Have last offsets asked for now, and wait for the answer; False where it did not come in time.
+
+        While an earlier question is not answered there is no wait.
+        """
+
+    def ask_now(self, timeout_s: float) -> None:
+        """Ask for topics and all offsets, and wait for the answer."""
+
+    def versions(self) -> tuple[int, int, int]:
+        """Give the versions of topics and of ends, and how often topics were asked for."""
+
+    def topics(self) -> list[tuple[str, str, int, str | None, str | None]]:
+        """Give the topics that are watched: name, id, number of partitions, kind and text of what is wrong."""
+
+    def names(self) -> list[str]:
+        """Give the names of all topics, where they are asked for."""
+
+    def ends(self) -> list[tuple[str, int, int, int, int]]:
+        """Give topic, partition, first offset, offset after the last record that can be read, and leader epoch."""
+
+    def list_names(self, timeout_s: float) -> list[str]:
+        """List the names of all topics."""
+
+    def describe(self, names: list[str], timeout_s: float) -> list[tuple[str, str, int, str | None, str | None]]:
+        """Describe topics, as `topics` does."""
+
+    def offsets(self, wanted: list[tuple[str, int, int]], timeout_s: float) -> list[int]:
+        """Give offsets at times: milliseconds since the epoch, -2 for the first, -1 for the end."""
+
+    def committed(self, wanted: list[tuple[str, int]], timeout_s: float) -> list[int | None]:
+        """Give what the group has committed."""
+
+    def commit(self, offsets: list[tuple[str, int, int]], wait_s: float) -> None:
+        """Commit offsets for the group; what is not answered within the wait goes on in the background."""
+
+    def events(self) -> list[tuple[str, str]]:
+        """Take what happened to the connections since the last call: `failed` or `recovered`, and a sentence."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the connections."""

@@ -10,6 +10,7 @@ pub mod connect;
 pub mod cutter;
 pub mod error;
 pub mod hash;
+pub mod kafka;
 pub mod lines;
 pub mod message;
 pub mod pairs;

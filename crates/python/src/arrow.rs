@@ -57,6 +57,17 @@ pub fn export_stream<'py>(
     PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
 }
 
+/// Export record batches as a stream: the result of `__arrow_c_stream__`.
+pub fn export_batches(
+    py: Python<'_>,
+    batches: Vec<RecordBatch>,
+    schema: SchemaRef,
+) -> PyResult<Bound<'_, PyCapsule>> {
+    let reader = RecordBatchIterator::new(batches.into_iter().map(Ok), schema);
+    let stream = FFI_ArrowArrayStream::new(Box::new(reader));
+    PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
+}
+
 /// Import whatever has `__arrow_c_array__` or `__arrow_c_stream__`, as one array a chunk.
 pub fn import(value: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
     let py = value.py();

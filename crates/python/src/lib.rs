@@ -13,6 +13,8 @@ mod encoder;
 mod error;
 mod hash;
 mod identity;
+mod kafka;
+mod kafka_record;
 mod key;
 mod lines;
 mod moment;
@@ -51,6 +53,8 @@ mod _core {
         crate::chunk_merge::register(module)?;
         crate::codec::register(module)?;
         crate::hash::register(module)?;
+        crate::kafka::register(module)?;
+        crate::kafka_record::register(module)?;
         crate::lines::register(module)?;
         crate::pairs::register(module)?;
         crate::rows::register(module)?;

@@ -22,7 +22,7 @@ from millstream.model.batch import Batch, BatchInput
 from millstream.model.ports.block_feed import Block
 from millstream.model.ports.replayable_source import Plan, ReplayableSource
 from millstream.observe.event_bus import EventBus
-from millstream.observe.events import BatchStep
+from millstream.observe.events import BatchStep, SourceReported
 from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchPrepared, Digest, InputPlan, SplitPlan
 from millstream.recovery.journal import Journal
 
@@ -130,9 +130,12 @@ class BatchWork:
         work = self._works.get(time_ms)
         if work is None:
             work = self._works[time_ms] = _Work(instruction.start_ms, BatchReport(time_ms, self._bus, self._clock))
-        for node in self._graph.inputs:
-            if node.name not in work.planned:
-                work.planned[node.name] = self._planned(node, instruction, work)
+        try:
+            for node in self._graph.inputs:
+                if node.name not in work.planned:
+                    work.planned[node.name] = self._planned(node, instruction, work)
+        finally:
+            self._post_reports()
         work.inputs = tuple(_input_plan(name, instruction, work) for name in work.planned)
         durability = self._durability
         if durability is not None:
@@ -143,6 +146,15 @@ class BatchWork:
         self._positions.update(work.positions)
         work.report.submit(work.planned)
         return {name: planned.records for name, planned in work.planned.items() if planned.records is not None}
+
+    def _post_reports(self) -> None:
+        """Tell listeners what the sources have to tell."""
+        for node in self._source_inputs:
+            for report in node.source.reports():
+                if SourceReported in self._bus.heard:
+                    self._bus.post(
+                        SourceReported(node.name, report.kind, report.message, report.records, self._clock.wall_ms())
+                    )
 
     def _planned(self, node: InputNode, instruction: PlanBatch, work: _Work) -> PlannedInput:
         if isinstance(node, FeedInput):
@@ -244,7 +256,9 @@ class BatchWork:
         if work.run is not None:
             self._graph.remembered.add(work.run)
         for source in self._sources():
+            source.done(time_ms)
             source.release(time_ms)
+        self._post_reports()
         work.report.complete(self._outputs, self._read(work, time_ms), self._invalid(work))
         del self._works[time_ms]
         if self._durability is not None:

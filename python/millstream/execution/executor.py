@@ -84,5 +84,5 @@ def _first(data: PartitionData, limit: int | None) -> Rows:
         rows = rows_of(data)
         return rows if type(rows) is list else list(rows)
     if isinstance(data, Columns):
-        return Columns(data.table.slice(0, limit), scalar=data.scalar).rows()
+        return data.alike(data.table.slice(0, limit)).rows()
     return list(islice(data, limit))

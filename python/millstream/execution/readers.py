@@ -95,11 +95,16 @@ def _one_table(parts: Sequence[PartitionData]) -> Columns | None:
         return None
     import pyarrow as pa
 
-    return Columns(pa.concat_tables([part.table for part in alike]), scalar=alike[0].scalar)
+    return alike[0].alike(pa.concat_tables([part.table for part in alike]))
 
 
 def _alike(part: Columns, other: PartitionData) -> bool:
-    return isinstance(other, Columns) and part.scalar == other.scalar and bool(part.table.schema == other.table.schema)
+    return (
+        isinstance(other, Columns)
+        and part.scalar == other.scalar
+        and part.make is other.make
+        and bool(part.table.schema == other.table.schema)
+    )
 
 
 class StepReader(Reader):

@@ -187,7 +187,7 @@ def _joined(blocks: Sequence[Block]) -> PartitionData:
         import pyarrow as pa
 
         parts: list[Any] = [block.data for block in blocks]
-        return Columns(pa.concat_tables([part.table for part in parts]), scalar=parts[0].scalar)
+        return Columns.alike(parts[0], pa.concat_tables([part.table for part in parts]))
     if all(isinstance(block.data, EncodedRows) for block in blocks):
         runs: list[Any] = [block.data for block in blocks]
         return EncodedRows.joined(runs)

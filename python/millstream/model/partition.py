@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
@@ -26,24 +26,32 @@ class Columns:
     """Records in an Arrow table.
 
     A table of the one column `value` with `scalar=True` holds plain values (lines of text); any other table
-    holds one dict a record, by column name.
+    holds one dict a record, by column name, unless `make` says how its records are made.
 
     Args:
         table: a `pyarrow.Table`.
         scalar: the records are the values of the only column.
+        make: makes the records of such a table; a function of a module, which pickles by name. None: see above.
     """
 
-    __slots__ = ("scalar", "table")
+    __slots__ = ("make", "scalar", "table")
 
-    def __init__(self, table: pa.Table, *, scalar: bool) -> None:
+    def __init__(self, table: pa.Table, *, scalar: bool, make: Callable[[pa.Table], list[Any]] | None = None) -> None:
         self.table = table
         self.scalar = scalar
+        self.make = make
+
+    def alike(self, table: pa.Table) -> Columns:
+        """Give another table whose records are made in the same way."""
+        return Columns(table, scalar=self.scalar, make=self.make)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
     def rows(self) -> list[Any]:
         """Make the records as Python objects."""
+        if self.make is not None:
+            return self.make(self.table)
         if not self.scalar:
             return list(self.table.to_pylist())
         column = self.table.column(0)

@@ -338,6 +338,26 @@ class ClockSetBack:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceReported:
+    """A replayable source tells of something that is no error: the stream goes on.
+
+    Attributes:
+        input: the input's name.
+        kind: `lost`: records will never be read, by a policy of the user's; `unreachable` and `reachable`: the outside
+            does not answer, and answers again, once each.
+        message: one line.
+        records: how many records were lost, as far as known.
+        time_ms: wall time.
+    """
+
+    input: str
+    kind: Literal["lost", "unreachable", "reachable"]
+    message: str
+    records: int | None = None
+    time_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class StreamingStopped:
     """The stream has ended.
 
@@ -370,5 +390,6 @@ Event: TypeAlias = (
     | CheckpointFailed
     | BatchDiverged
     | ClockSetBack
+    | SourceReported
     | StreamingStopped
 )

@@ -22,6 +22,7 @@ from millstream.observe.events import (
     ReceiverFailed,
     ReceiverStarted,
     ReceiverStopped,
+    SourceReported,
     StateRestored,
     StreamingStarted,
     StreamingStopped,
@@ -69,6 +70,8 @@ class StreamingListener:
                 self.on_receiver_failed(event)
             case ReceiverStopped():
                 self.on_receiver_stopped(event)
+            case SourceReported():
+                self.on_source_reported(event)
             case StreamingStarted():
                 self.on_streaming_started(event)
             case StateRestored():
@@ -137,6 +140,9 @@ class StreamingListener:
     def on_clock_set_back(self, event: ClockSetBack) -> None:
         """The clock was set back, and batches go on without it."""
 
+    def on_source_reported(self, event: SourceReported) -> None:
+        """A replayable source lost records by a policy, or its outside does not answer or answers again."""
+
     def on_streaming_stopped(self, event: StreamingStopped) -> None:
         """The stream has ended; the last event."""
 
@@ -171,5 +177,6 @@ _METHODS: Final[Mapping[type[Event], str]] = {
     CheckpointFailed: "on_checkpoint_failed",
     BatchDiverged: "on_batch_diverged",
     ClockSetBack: "on_clock_set_back",
+    SourceReported: "on_source_reported",
     StreamingStopped: "on_streaming_stopped",
 }

@@ -89,6 +89,7 @@ def test_each_kind_has_a_method_of_its_own() -> None:
         ms.ClockSetBack(0.0, 1.0),
         ms.InputsHeld(True),
         ms.ReceiverStopped("in"),
+        ms.SourceReported("in", "lost", "gone"),
     ):
         bus.post(event)
     bus.close(LAST, 1.0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from millstream.model.partition import Partition
 
@@ -40,6 +41,22 @@ class Plan:
     splits: list[Split] = field(default_factory=list)
     position: Any = None
     remaining: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """Something that a source tells those who watch the stream; it changes nothing.
+
+    Attributes:
+        kind: `lost` (records will never be read, by a policy of the user's), `unreachable` or `reachable` (once each,
+            however often it is tried between).
+        message: one line.
+        records: how many were lost, as far as known.
+    """
+
+    kind: Literal["lost", "unreachable", "reachable"]
+    message: str
+    records: int | None = None
 
 
 class ReplayableSource(ABC, Generic[T]):
@@ -100,6 +117,13 @@ class ReplayableSource(ABC, Generic[T]):
         `read` runs on executors, count with an accumulator.
         """
         return 0
+
+    def done(self, batch_ms: int) -> None:
+        """Hear that every output has committed the batch of `batch_ms`. Not guaranteed to be called."""
+
+    def reports(self) -> Sequence[SourceReport]:
+        """Take what happened since the last call. Asked on the driver, after each plan and each batch."""
+        return ()
 
     def release(self, before_ms: int) -> None:
         """Forget what only batches before `before_ms` needed. Not guaranteed to be called."""

@@ -1,0 +1,11 @@
+//! Kafka: a client with its health, bulk reading into Arrow columns, and a watch over topics and offsets.
+
+pub mod client;
+pub mod error;
+pub mod health;
+pub mod list;
+pub mod offsets;
+pub mod reader;
+pub mod records;
+pub mod topics;
+pub mod watch;

@@ -1,0 +1,109 @@
+"""Methods of the streaming context that make streams of Kafka's records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from millstream.context.source_core import SourceCore
+from millstream.stream.core import labelled
+from millstream.stream.dstream import DStream
+
+if TYPE_CHECKING:
+    from millstream._core import KafkaRecord
+    from millstream.sources.kafka.start import Start
+
+
+class KafkaSourceMethods(SourceCore):
+    """Methods that make streams of Kafka's records."""
+
+    def kafka_stream(
+        self,
+        servers: str | Iterable[str],
+        *,
+        topics: str | Iterable[str] | None = None,
+        pattern: str | re.Pattern[str] | None = None,
+        partitions: Iterable[tuple[str, int]] | None = None,
+        start: Start = "latest",
+        isolation: Literal["read_committed", "read_uncommitted"] = "read_committed",
+        group_id: str | None = None,
+        max_records_per_batch: int | None = 500_000,
+        min_records_per_partition: int | None = None,
+        max_records_per_partition: int | None = None,
+        max_records_per_task: int | None = None,
+        on_offset_out_of_range: Literal["fail", "earliest", "latest"] = "fail",
+        on_topic_change: Literal["fail", "restart"] = "fail",
+        refresh: float = 5.0,
+        start_timeout: float = 10.0,
+        read_timeout: float = 60.0,
+        options: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> DStream[KafkaRecord]:
+        """Make a stream of the records of Kafka topics.
+
+        Each batch takes a range of offsets of each Kafka partition, read directly from the brokers by the task that
+        needs it; nothing is stored a second time. Records have `key`, `value`, `topic`, `partition`, `offset`,
+        `timestamp_ms` and `headers`; within one Kafka partition they keep their order. They stay in Arrow columns
+        until a Python function asks for them.
+
+        Args:
+            servers: `host:port` of brokers, several with commas between or in a list.
+            topics: names of topics. Partitions that are added later are read too, from their first record.
+            pattern: instead, a regular expression for whole names of topics; those that are made later are read too.
+            partitions: instead, pairs of topic and number of the Kafka partition.
+            start: where the stream begins at its very first start: `latest` (what is written from now on),
+                `earliest`, `committed` (by the group), an aware datetime (the first records as late), or an offset for
+                each partition, `{0: 17, 1: 4}`, with several topics `{("lines", 0): 17}`.
+            isolation: `read_committed` waits for the end of transactions and leaves out those that were aborted;
+                `read_uncommitted` reads everything.
+            group_id: a group to which the offsets of each finished batch are committed, for monitors outside; and
+                the one of `start="committed"`. Where a stream goes on is never taken from it.
+            max_records_per_batch: most offsets a batch, shared among partitions in proportion to what waits; None: no
+                limit, and the first batch may hold all that the topics have.
+            min_records_per_partition: what a partition gives at least, as far as it is there, when more waits than a
+                batch takes.
+            max_records_per_partition: what a partition gives at most.
+            max_records_per_task: longer ranges are cut, and read by several tasks.
+            on_offset_out_of_range: what happens when the offset that comes next is gone (retention) or not there yet
+                (a log that was cut): `fail` stops the stream; `earliest` and `latest` go on at the first offset or
+                at the end, and listeners hear of the loss.
+            on_topic_change: what happens when a topic is deleted or made anew: `fail` stops the stream; `restart` reads
+                the new topic from its beginning, and listeners hear of it.
+            refresh: how often topics and partitions are looked up, seconds.
+            start_timeout: how long the brokers may take to answer at the start, seconds.
+            read_timeout: how long a range may take, seconds; then the batch is tried again.
+            options: of the client library (librdkafka), such as `security.protocol` or `sasl.password`; what is secret
+                is never shown, logged or stored.
+            name: identity of the input.
+
+        Raises:
+            ConfigurationError: an argument cannot work. Whether topics are there is checked at the start.
+
+        Example:
+            >>> import millstream as ms
+            >>> ssc = ms.StreamingContext(1.0)
+            >>> lines = ssc.kafka_stream("localhost:9092", topics=["lines"]).map(lambda r: r.value.decode())
+        """
+        from millstream.sources.kafka.kafka_source import KafkaSource
+
+        source = KafkaSource(
+            servers,
+            topics=topics,
+            pattern=pattern,
+            partitions=partitions,
+            start=start,
+            isolation=isolation,
+            group_id=group_id,
+            min_records_per_partition=min_records_per_partition,
+            max_records_per_partition=max_records_per_partition,
+            max_records_per_task=max_records_per_task,
+            on_offset_out_of_range=on_offset_out_of_range,
+            on_topic_change=on_topic_change,
+            refresh=refresh,
+            start_timeout=start_timeout,
+            read_timeout=read_timeout,
+            options=options,
+        )
+        at = labelled("kafka_stream", name=name)
+        return self._stream(source, at, max_records_per_batch, limit_name="max_records_per_batch")

@@ -1,0 +1,122 @@
+"""The options of Kafka clients: what the engine sets, what the user gives, and what nobody may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from millstream.errors import ArgumentTypeError, ConfigurationError, shown
+
+_SET_BY_ENGINE = {
+    "auto.offset.reset": "start= and on_offset_out_of_range=",
+    "bootstrap.servers": "the first argument",
+    "enable.auto.commit": "group_id=",
+    "enable.auto.offset.store": "group_id=",
+    "enable.partition.eof": "nothing: the engine needs it",
+    "group.id": "group_id=",
+    "isolation.level": "isolation=",
+    "metadata.broker.list": "the first argument",
+}
+
+_DEFAULTS = {
+    "client.id": "millstream",
+    "reconnect.backoff.max.ms": "1000",
+    # The library is linked in with its own TLS, which does not know where the machine keeps its authorities.
+    "ssl.ca.location": "probe",
+}
+
+_READING = {
+    "auto.offset.reset": "error",
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
+    "enable.partition.eof": "true",
+    "fetch.error.backoff.ms": "100",
+    # With the library's own 1,000 ms, a reader that is slower than the fetching stands still most of the time.
+    "fetch.queue.backoff.ms": "2",
+    # A partition that joins waits until the fetch that is under way ends.
+    "fetch.wait.max.ms": "100",
+    # Of each partition: what is fetched ahead.
+    "queued.max.messages.kbytes": "16384",
+}
+
+_SECRET_WORDS = ("password", "secret", "token", "key.pem", "jaas", "oauthbearer.config")
+
+
+class ClientOptions:
+    """Where the brokers are and how they are spoken to. What it shows of itself has no secrets.
+
+    Args:
+        servers: `host:port`, several with commas between, or a list of them.
+        options: options of the client library (librdkafka), by their names there.
+
+    Raises:
+        ConfigurationError: an option is the engine's to set.
+
+    Example:
+        >>> options = ClientOptions(["a:9092", "b:9092"], {"sasl.password": "hunter2", "client.id": "me"})
+        >>> options.servers
+        'a:9092,b:9092'
+        >>> options
+        ClientOptions('a:9092,b:9092', {'sasl.password': '***', 'client.id': 'me'})
+    """
+
+    def __init__(self, servers: str | Iterable[str], options: Mapping[str, Any] | None = None) -> None:
+        self.servers = _servers(servers)
+        self.given = {name: _text(name, value) for name, value in (options or {}).items()}
+        for name in self.given:
+            if name in _SET_BY_ENGINE:
+                raise ConfigurationError(
+                    f"The Kafka option {name} cannot be given.",
+                    detail="The engine sets it.",
+                    hint=f"What says it is {_SET_BY_ENGINE[name]}.",
+                )
+
+    def for_reading(self, isolation: str) -> dict[str, str]:
+        """Give all options of a client that reads ranges."""
+        return {**_DEFAULTS, **_READING, **self.given, "bootstrap.servers": self.servers, "isolation.level": isolation}
+
+    def for_watching(self, isolation: str, group_id: str | None) -> dict[str, str]:
+        """Give all options of a client that asks for topics and offsets."""
+        group = {} if group_id is None else {"group.id": group_id, "enable.auto.commit": "false"}
+        # Why not the user's own: some are of reading alone, and the library refuses none of them.
+        return {**_DEFAULTS, **self.given, **group, "bootstrap.servers": self.servers, "isolation.level": isolation}
+
+    def for_writing(self) -> dict[str, str]:
+        """Give all options of a client that writes."""
+        return {**_DEFAULTS, **self.given, "bootstrap.servers": self.servers}
+
+    def __repr__(self) -> str:
+        shown_options = {name: "***" if _is_secret(name) else value for name, value in self.given.items()}
+        return f"ClientOptions({self.servers!r}, {shown_options!r})"
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name for word in _SECRET_WORDS)
+
+
+def _servers(servers: str | Iterable[str]) -> str:
+    parts = servers.split(",") if isinstance(servers, str) else list(servers)
+    if not all(isinstance(part, str) for part in parts):
+        raise ArgumentTypeError(
+            "Kafka's servers are text.", detail=f"servers={shown(servers)}.", hint='Give "host:port" or a list of them.'
+        )
+    found = [part.strip() for part in parts if part.strip()]
+    if not found:
+        raise ConfigurationError(
+            "Kafka's servers are missing.",
+            detail=f"servers={shown(servers)}.",
+            hint='Give "host:port", such as "localhost:9092".',
+        )
+    return ",".join(found)
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise ArgumentTypeError(
+        f"The Kafka option {name} has a value of a type that cannot work.",
+        detail=f"It is of type {type(value).__name__}.",
+        hint="Give text, a number or a bool.",
+    )
