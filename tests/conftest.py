@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from tests.servers.kafka.fixtures import kafka, kafka_cluster, own_cluster, three_brokers
 from tests.servers.postgres_server import PostgresServer, running_postgres
+from tests.servers.s3_server import S3Server, running_s3
 
 __all__ = ["kafka", "kafka_cluster", "own_cluster", "three_brokers"]
 
@@ -48,3 +49,10 @@ def postgres_url(postgres_server: PostgresServer) -> str:
     with psycopg.connect(postgres_server.url().replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
     return postgres_server.url(name)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """One S3 server for all tests; each test makes a bucket of its own."""
+    with running_s3() as server:
+        yield server

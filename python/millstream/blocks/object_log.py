@@ -81,6 +81,9 @@ class ObjectLog(Log):
         >>> log.close()
     """
 
+    torn: None = None
+    """What a crash had left in pieces: never anything, as objects are whole."""
+
     def __init__(
         self,
         storage: ObjectStorage,

@@ -22,6 +22,9 @@ READS_AT_ONCE = 16
 REMOVED_AT_ONCE = 1_000
 """How many names one request to remove may hold on S3."""
 
+PROBING_S = 15.0
+"""How long requests are tried again while a storage is opened: somebody waits who may have mistyped the endpoint."""
+
 PROBE_MS = 3_600_000
 """Age at which a throw-away object was surely left by a crash."""
 
@@ -92,9 +95,9 @@ class ObjectStorage(Storage):
             >>> storage.read("greeting"), storage.names("")
             (b'hello', ['greeting'])
         """
-        storage = cls(ObstoreClient(url, storage_options, retry_s=retry_s), environment, retry_s=retry_s)
-        storage.probe()
-        return storage
+        probing_s = min(retry_s, PROBING_S)
+        cls(ObstoreClient(url, storage_options, retry_s=probing_s), environment, retry_s=probing_s).probe()
+        return cls(ObstoreClient(url, storage_options, retry_s=retry_s), environment, retry_s=retry_s)
 
     def probe(self) -> None:
         """Prove by two throw-away puts that the store makes an object only once; raises as `open` does."""

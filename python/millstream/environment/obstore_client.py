@@ -51,8 +51,11 @@ _MEMORY: dict[str, MemoryStore] = {}
 _WRONG_REGION = "incorrectly configured region"
 """What obstore says of a redirect that leads nowhere."""
 
-_PASSING = {408, 409, 412, 425, 429}
-"""Answers 4xx that another try may not get."""
+_NOT_SENT = "builder error"
+"""What obstore says of a request that it does not even send."""
+
+_FINAL = {301, 307, 501, *range(400, 500)} - {404, 408, 409, 412, 425, 429}
+"""Answers that another try would get too."""
 
 
 def obstore_of(url: str, storage_options: Mapping[str, Any] | None = None, *, retry_s: float = RETRY_S) -> ObjectStore:
@@ -182,12 +185,13 @@ class ObstoreClient(ObjectClient):
                 hint="Give credentials that may read, write, list and delete there: by storage_options, or the "
                 "environment variables of the store's own tools.",
             )
-        if (
-            no_bucket
-            or (400 <= code < 500 and code not in _PASSING)
-            or code in (301, 307, 501)
-            or _WRONG_REGION in text
-        ):
+        if _NOT_SENT in text:
+            return ConfigurationError(
+                f"The object store at {self.place} cannot be asked.",
+                detail=detail,
+                hint="Check the endpoint. One that begins with http:// needs allow_http=True in storage_options.",
+            )
+        if no_bucket or code in _FINAL or _WRONG_REGION in text:
             return ConfigurationError(
                 f"The object store at {self.place} cannot {doing}.",
                 detail=detail,

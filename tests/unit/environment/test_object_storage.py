@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from millstream.environment.clock import ManualClock
@@ -145,3 +147,9 @@ def test_urls_are_shown_without_what_is_secret() -> None:
     assert shown_url("https://user:pw@account.blob.core.windows.net/c?sig=x") == (
         "https://account.blob.core.windows.net/c"
     )
+
+
+def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'millstream\[objects\]'"):
+        storage_of("s3://bucket/app")
