@@ -203,7 +203,7 @@ class DurableState:
         upgrade: Upgrade | None,
         downtimes: tuple[Downtime, ...],
     ) -> TableLoad:
-        node, format = self._nodes[table], self._formats[table]
+        node = self._nodes[table]
         step, partitioner = _keyed(node)
         is_spread = len(stored) not in (0, partitioner.partitions)
         if is_spread and type(partitioner) is not KeyGroups:
@@ -215,7 +215,7 @@ class DurableState:
                 hint=f"Run it with {len(stored)} partitions.",
             )
         partitions = partitioner.partitions if is_spread else None
-        load = LoadStep(node.label, step, format.codec, partitions, done_ms, upgrade, downtimes)
+        load = LoadStep(node.label, step, _options_of(node).reading_codec(), partitions, done_ms, upgrade, downtimes)
         return TableLoad(table, load, _by_partition(stored, partitioner.partitions))
 
     def _upgrade(self, table: TableIdentity, stored: TableIdentity) -> Upgrade | None:

@@ -107,7 +107,7 @@ class WindowTable:
         node.parts.load(parts)
 
     def _restored(self, chunks: Chunks, done_ms: int) -> dict[Any, Any]:
-        snapshot, deltas = read_chunks(chunks, self._format.codec, done_ms)
+        snapshot, deltas = read_chunks(chunks, self._node.options.reading_codec(), done_ms)
         values: dict[Any, Any] = {} if snapshot is None else snapshot.values
         for delta in deltas:
             apply_changes(values, delta.changed, delta.removed)

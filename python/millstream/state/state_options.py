@@ -21,6 +21,8 @@ class StateOptions:
             Arrow data, enums, dataclasses by the names of their fields, and types of `register_type`; later programs
             can read it. "pickle": anything that pickles, readable only while classes and libraries stay as they are.
             Or a `Codec`.
+        unpickle: values that were stored as pickles are read although the codec is "plain", which leads away from
+            pickles: what is written from then on is plain. Reading a pickle runs what it says.
         version: the version of the values; count it up when a program keeps other values than the one before.
         migrate: `migrate(old value)` gives the new value of each key when a checkpoint of a lower version is loaded;
             when it requires two arguments it gets the stored version as second. None drops the key. For windows it
@@ -45,6 +47,7 @@ class StateOptions:
     migrate: Callable[..., Any] | None = None
     renamed_from: str | None = None
     types: Sequence[type] = ()
+    unpickle: bool = False
 
     def __post_init__(self) -> None:
         if self.codec not in ("plain", "pickle") and not isinstance(self.codec, Codec):
@@ -97,6 +100,11 @@ class StateOptions:
     def value_codec(self) -> Codec:
         """Give the codec that the options ask for."""
         return self.codec if isinstance(self.codec, Codec) else Codec(self.codec, tuple(self.types))
+
+    def reading_codec(self) -> Codec:
+        """Give the codec for what is stored: like the other one, but it reads pickles where that was asked for."""
+        codec = self.value_codec()
+        return Codec("pickle", codec.types, codec.renamed) if self.unpickle else codec
 
 
 DEFAULT_OPTIONS: Final = StateOptions()

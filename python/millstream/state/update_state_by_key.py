@@ -21,6 +21,9 @@ from millstream.state.version import ABSENT, Version, check_key
 Form: TypeAlias = Literal["values", "key", "iterator"]
 """What the function is given: `f(values, old)`, `f(key, values, old)`, `f(iterator of (key, values, old))`."""
 
+EXACT = frozenset({int, str, bytes})
+"""Types whose equal values cannot be told apart."""
+
 NORMAL_ARGUMENTS: dict[Form, int] = {"values": 2, "key": 3, "iterator": 1}
 
 
@@ -107,7 +110,8 @@ class UpdateStateByKey(StateStep):
                 new = f(key, values, own) if with_key else f(values, own)
                 if new is None:
                     version.remove(key)
-                elif new is not old:
+                # Why not by identity alone: `old + 0` is a new object, and every key held would go to the state log.
+                elif new is not old and (type(new) not in EXACT or type(new) is not type(old) or new != old):
                     changes[key] = new
         except Exception as error:
             raise self.failure(batch, record, error) from error

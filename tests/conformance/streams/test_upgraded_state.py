@@ -317,6 +317,30 @@ def test_pickled_state_is_read_only_by_those_who_ask_for_it(backend: Backend) ->
     assert rows(Life(pickled, backend, partitions=2, log=log).run(3_000, [])) == [("a", 2), ("b", 2)]
     with pytest.raises(IncompatibleCheckpointError, match="pickle"):
         Life(plain, backend, partitions=2, log=log)
+    leaving = Life(summed(ms.StateOptions(unpickle=True)), backend, partitions=2, log=log)
+    assert rows(leaving.run(3_000, [("b", 1)])) == [("a", 2), ("b", 3)]
+    whole = StateLog(leaving.log.tables, _by_partition(leaving.durable.snapshots(3_000), 2), 3_000)
+    assert rows(Life(plain, backend, partitions=2, log=whole).run(4_000, [])) == [("a", 2), ("b", 3)]
+
+
+def test_windows_leave_pickles_behind(backend: Backend) -> None:
+    build = WINDOWS["inverse"]
+    log = left_by(lambda s: build(s, state=ms.StateOptions(codec="pickle")), backend, [("a", 1)], [("a", 2)])
+    with pytest.raises(IncompatibleCheckpointError, match="pickle"):
+        Life(build, backend, partitions=2, log=log)
+    leaving = Life(lambda s: build(s, state=ms.StateOptions(unpickle=True)), backend, partitions=2, log=log)
+    assert rows(leaving.run(3_000, [("a", 4)])) == [("a", 7)]
+    assert rows(leaving.run(4_000, [])) == [("a", 6)]
+
+
+def test_a_key_that_keeps_its_value_is_not_written_again(backend: Backend) -> None:
+    life = Life(summed(), backend, partitions=1)
+    life.run(1_000, [(key, 1_000_000 + key) for key in range(500)])
+    life.run(2_000, [(7, 1)])
+    first, second = life.log.chunks["sums"][0]
+    assert len(second) < len(first) / 5
+    life.run(3_000, [])
+    assert len(life.log.chunks["sums"][0]) == 2
 
 
 @pytest.mark.parametrize("inverse", [True, False])
