@@ -80,6 +80,10 @@ class ObjectClient(ABC):
         """List the objects directly in a folder, sorted by name; [] when there are none. Raises as `get` does."""
 
     @abstractmethod
+    def list_names(self, folder: str) -> list[str]:
+        """List the names of the objects and of the folders directly in a folder, sorted. Raises as `get` does."""
+
+    @abstractmethod
     def look(self, name: str) -> ObjectEntry:
         """Give an object's entry; raises as `get` does."""
 

@@ -164,6 +164,13 @@ class ObjectStorage(Storage):
         except ConfigurationError as error:
             raise _lost(error) from error
 
+    def listing(self, folder: str) -> list[str]:
+        """List the names of files and folders directly in a folder, sorted; raises as `entries` does."""
+        try:
+            return self._client.list_names(folder)
+        except ConfigurationError as error:
+            raise _lost(error) from error
+
     def entry(self, name: str) -> ObjectEntry:
         """Give one object's entry; raises as `read` does."""
         try:

@@ -141,16 +141,25 @@ class ObstoreClient(ObjectClient):
 
     def list_objects(self, folder: str) -> list[ObjectEntry]:
         prefix = f"{folder}/" if folder else ""
-        try:
-            found = self._obstore.list_with_delimiter(self._store, prefix or None)["objects"]
-        except self._errors as error:
-            raise self._trouble("list", folder, error) from None
+        found = self._listed(folder, prefix)["objects"]
         # Why the test of the length: some stores list a folder's own marker, an empty name.
         return sorted(
             ObjectEntry(meta["path"][len(prefix) :], meta["size"], meta["last_modified"].timestamp() * 1000.0)
             for meta in found
             if len(meta["path"]) > len(prefix)
         )
+
+    def list_names(self, folder: str) -> list[str]:
+        prefix = f"{folder}/" if folder else ""
+        found = self._listed(folder, prefix)
+        paths = [*(meta["path"] for meta in found["objects"]), *found["common_prefixes"]]
+        return sorted(name for path in paths if (name := path[len(prefix) :].rstrip("/")))
+
+    def _listed(self, folder: str, prefix: str) -> Any:
+        try:
+            return self._obstore.list_with_delimiter(self._store, prefix or None)
+        except self._errors as error:
+            raise self._trouble("list", folder, error) from None
 
     def look(self, name: str) -> ObjectEntry:
         try:

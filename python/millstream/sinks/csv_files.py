@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from millstream.errors import ArgumentTypeError, ConfigurationError, shown
@@ -30,6 +30,7 @@ class CsvFiles(ManifestFiles[Any]):
         columns: the columns of all files, in this order; keys that are not named are left out, and what a record has
             not got is None. For tuples and lists, their names. None: what the records have.
         empty_batches: write a manifest for batches without records too.
+        storage_options: settings of an object store; see `ManifestFiles`.
 
     Raises:
         ConfigurationError: the columns are no list of different names.
@@ -44,8 +45,9 @@ class CsvFiles(ManifestFiles[Any]):
         *,
         columns: Sequence[str] | None = None,
         empty_batches: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(path, empty_batches=empty_batches)
+        super().__init__(path, empty_batches=empty_batches, storage_options=storage_options)
         if columns is not None and (
             isinstance(columns, str)
             or not isinstance(columns, Sequence)

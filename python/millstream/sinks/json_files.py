@@ -19,6 +19,7 @@ class JsonFiles(ManifestFiles[Any]):
     Args:
         path: the directory; see `ManifestFiles` for what lies in it.
         empty_batches: write a manifest for batches without records too.
+        storage_options: settings of an object store; see `ManifestFiles`.
     """
 
     kind: ClassVar[str] = "json"

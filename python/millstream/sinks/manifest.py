@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from millstream.environment.local_directory import LocalDirectory
 from millstream.errors import DataError
+from millstream.sinks.sink_directory import SinkDirectory
 
 META = "_millstream"
 """The directory of manifests; programs that read a directory of data files skip names that begin so."""
@@ -76,7 +76,7 @@ class ManifestLog:
         key: of the lineage.
     """
 
-    def __init__(self, directory: LocalDirectory, key: str) -> None:
+    def __init__(self, directory: SinkDirectory, key: str) -> None:
         self.directory = directory
         self.folder = f"{META}/{key}"
 
@@ -110,10 +110,10 @@ class ManifestLog:
     def all(self) -> Iterator[Manifest]:
         """Read all manifests, in order of batch time."""
         for hour in sorted(self._hours()):
-            for time_ms in sorted(self.times_ms(hour)):
-                manifest = self.read(time_ms)
-                if manifest is not None:
-                    yield manifest
+            paths = [self.path(time_ms) for time_ms in sorted(self.times_ms(hour))]
+            for path, content in zip(paths, self.directory.read_each(paths), strict=True):
+                if content is not None:
+                    yield decoded(content, self.directory.full(path))
 
     def _hours(self) -> list[str]:
         return [name for name in self.directory.names(self.folder) if name[:1].isdigit()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from millstream.errors import ArgumentTypeError, ConfigurationError
@@ -26,6 +27,7 @@ class ParquetFiles(ManifestFiles[Any]):
         schema: the columns and their types, or None.
         compression: `zstd`, `snappy`, `gzip`, `brotli`, `lz4` or `none`.
         empty_batches: write a manifest for batches without records too.
+        storage_options: settings of an object store; see `ManifestFiles`.
     """
 
     kind: ClassVar[str] = "parquet"
@@ -38,8 +40,9 @@ class ParquetFiles(ManifestFiles[Any]):
         schema: pa.Schema | None = None,
         compression: str = "zstd",
         empty_batches: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(path, empty_batches=empty_batches)
+        super().__init__(path, empty_batches=empty_batches, storage_options=storage_options)
         if compression not in COMPRESSIONS:
             raise ConfigurationError(
                 "Parquet files cannot be compressed in this way.",

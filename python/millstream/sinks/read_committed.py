@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from millstream.environment.local_directory import LocalDirectory
 from millstream.errors import ConfigurationError, DataError
 from millstream.sinks.csv_files import read_csv
 from millstream.sinks.json_files import read_json
 from millstream.sinks.manifest import META, DataFile, Manifest, ManifestLog
 from millstream.sinks.parquet_files import read_parquet
 from millstream.sinks.pickle_files import read_pickle
+from millstream.sinks.sink_directory import SinkDirectory
+from millstream.sinks.sink_place import directory_at, place_of, shown_place
 from millstream.sinks.text_files import read_text
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def read_committed(
     output: str | None = None,
     lineage_id: str | None = None,
     allow_pickle: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> list[Any] | pa.Table:
     """Read the records of all committed batches, in order of batch time and partition.
 
@@ -33,10 +35,12 @@ def read_committed(
     writing meanwhile.
 
     Args:
-        path: the directory of a file sink, or the prefix given to `save_as_text_files` and the like.
+        path: the directory of a file sink, local or on an object store (`s3://bucket/path`), or the prefix that its
+            batches' folders begin with.
         output: only this output operation, by name.
         lineage_id: only this history of a program.
         allow_pickle: read pickle files, which runs code that they name: only where nobody else can write.
+        storage_options: settings of the object store, as the sink has them.
 
     Returns:
         Lists of lines for text files, of decoded records for JSON and pickle files, of dicts of text (or None) for
@@ -47,7 +51,7 @@ def read_committed(
             pickle files, which were not allowed.
         DataError: a file that a manifest names is missing or has another size.
     """
-    directory, manifests = _found(path, output, lineage_id)
+    directory, manifests = _found(path, output, lineage_id, storage_options)
     kinds: set[str] = set()
     parts: list[Any] = []
     for manifest in manifests:
@@ -56,13 +60,13 @@ def read_committed(
         if len(kinds) > 1:
             raise ConfigurationError(
                 "The directory holds files of several kinds.",
-                detail=f"{directory.root}: {', '.join(sorted(kinds))}.",
+                detail=f"{directory.place}: {', '.join(sorted(kinds))}.",
                 hint="Name the output to read: read_committed(path, output=...).",
             )
         if manifest.files and manifest.kind == "pickle" and not allow_pickle:
             raise ConfigurationError(
                 "Pickle files are not read unless they are allowed.",
-                detail=f"{directory.root} holds them, of {manifest.output}; reading runs code that they name.",
+                detail=f"{directory.place} holds them, of {manifest.output}; reading runs code that they name.",
                 hint="If nobody else can write there: read_committed(path, allow_pickle=True).",
             )
         parts.extend(_records(directory, manifest, file) for file in manifest.files)
@@ -74,7 +78,11 @@ def read_committed(
 
 
 def committed_batches(
-    path: str | os.PathLike[str], *, output: str | None = None, lineage_id: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    output: str | None = None,
+    lineage_id: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[Manifest]:
     """List the committed batches in order of batch time, for readers of their own.
 
@@ -82,6 +90,7 @@ def committed_batches(
         path: as for `read_committed`.
         output: only this output operation, by name.
         lineage_id: only this history of a program.
+        storage_options: as for `read_committed`.
 
     Returns:
         The manifests; the paths of their files are relative to the directory.
@@ -89,24 +98,31 @@ def committed_batches(
     Raises:
         ConfigurationError: there is no such directory.
     """
-    return _found(path, output, lineage_id)[1]
+    return _found(path, output, lineage_id, storage_options)[1]
 
 
 def _found(
-    path: str | os.PathLike[str], output: str | None, lineage_id: str | None
-) -> tuple[LocalDirectory, Iterator[Manifest]]:
-    root, prefix = os.path.abspath(os.fspath(path)), ""
-    if not os.path.isdir(root):
+    path: str | os.PathLike[str],
+    output: str | None,
+    lineage_id: str | None,
+    storage_options: Mapping[str, Any] | None,
+) -> tuple[SinkDirectory, Iterator[Manifest]]:
+    root, prefix = place_of(path), ""
+    directory = directory_at(root, storage_options)
+    keys = directory.names(META)
+    if not keys and not directory.is_there():
         root, name = os.path.split(root)
         prefix = f"{name}-"
-    directory = LocalDirectory(root)
-    if not os.path.isdir(directory.full(META)) and (prefix or not os.path.isdir(root)):
-        raise ConfigurationError(
-            "No file sink ever wrote there.",
-            detail=f"{os.fspath(path)} is neither a directory nor the prefix of one with a {META} beside it.",
-            hint="Give the path that the stream writes to.",
-        )
-    logs = [ManifestLog(directory, key) for key in sorted(directory.names(META))]
+        directory = directory_at(root, storage_options)
+        keys = directory.names(META)
+        if not keys:
+            raise ConfigurationError(
+                "No file sink ever wrote there.",
+                detail=f"{shown_place(place_of(path))} is neither a directory nor the prefix of one with a {META} "
+                "beside it.",
+                hint="Give the path that the stream writes to.",
+            )
+    logs = [ManifestLog(directory, key) for key in sorted(keys)]
     manifests = heapq.merge(*(log.all() for log in logs), key=lambda manifest: (manifest.time_ms, manifest.output))
     return directory, (
         manifest
@@ -117,7 +133,7 @@ def _found(
     )
 
 
-def _records(directory: LocalDirectory, manifest: Manifest, file: DataFile) -> Any:
+def _records(directory: SinkDirectory, manifest: Manifest, file: DataFile) -> Any:
     content = directory.read(file.path)
     if content is None:
         raise _changed(directory, manifest, file, "is missing")
@@ -129,7 +145,7 @@ def _records(directory: LocalDirectory, manifest: Manifest, file: DataFile) -> A
     return records
 
 
-def _changed(directory: LocalDirectory, manifest: Manifest, file: DataFile, found: str) -> DataError:
+def _changed(directory: SinkDirectory, manifest: Manifest, file: DataFile, found: str) -> DataError:
     return DataError(
         "A committed file is not what was committed.",
         detail=f"{directory.full(file.path)} {found}; the manifest of batch {manifest.time_ms} says "

@@ -137,33 +137,55 @@ class OutputMethods(StreamCore[T_co]):
         at = labelled("foreach_batch", f, takes=2, name=name)
         self.deliver_to(CollectTo(lambda records, batch: f(records, batch)), at)
 
-    def save_as_text_files(self, path: str | Path, *, name: str | None = None) -> None:
+    def save_as_text_files(
+        self,
+        path: str | Path,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
         """Write every batch as lines of text, exactly once; read them with `ms.read_committed(path)`.
 
         Args:
-            path: a local directory, made when missing.
+            path: a local directory, made when missing, or a URL such as `s3://bucket/path`.
+            storage_options: settings of the object store by obstore's names: `endpoint`, `region`, `access_key_id` ...
             name: identity of the output.
         """
         from millstream.sinks.text_files import TextFiles
 
-        self._write(TextFiles(path), "save_as_text_files", name)
+        self._write(TextFiles(path, storage_options=storage_options), "save_as_text_files", name)
 
-    def save_as_json_files(self, path: str | Path, *, name: str | None = None) -> None:
-        """Write every batch as JSON, one record a line, exactly once; read them with `ms.read_committed(path)`."""
+    def save_as_json_files(
+        self,
+        path: str | Path,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Write every batch as JSON, one record a line, exactly once; read them with `ms.read_committed(path)`.
+
+        Arguments are those of `save_as_text_files`.
+        """
         from millstream.sinks.json_files import JsonFiles
 
-        self._write(JsonFiles(path), "save_as_json_files", name)
+        self._write(JsonFiles(path, storage_options=storage_options), "save_as_json_files", name)
 
     def save_as_csv_files(
-        self, path: str | Path, *, columns: Sequence[str] | None = None, name: str | None = None
+        self,
+        path: str | Path,
+        *,
+        columns: Sequence[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        name: str | None = None,
     ) -> None:
         """Write every batch as CSV with a line of names, exactly once; read them with `ms.read_committed(path)`.
 
         Dicts become a column for each key, tuples columns `_1`, `_2` and so on, all others the one column `value`.
 
         Args:
-            path: a local directory, made when missing.
+            path: a local directory, made when missing, or a URL such as `s3://bucket/path`.
             columns: the columns of all files, or the names of a tuple's values; None: what the records have.
+            storage_options: settings of the object store, as for `save_as_text_files`.
             name: identity of the output.
 
         Example:
@@ -180,30 +202,44 @@ class OutputMethods(StreamCore[T_co]):
         """
         from millstream.sinks.csv_files import CsvFiles
 
-        self._write(CsvFiles(path, columns=columns), "save_as_csv_files", name)
+        self._write(CsvFiles(path, columns=columns, storage_options=storage_options), "save_as_csv_files", name)
 
-    def save_as_pickle_files(self, path: str | Path, *, name: str | None = None) -> None:
+    def save_as_pickle_files(
+        self,
+        path: str | Path,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
         """Write every batch as pickled lists, exactly once.
 
         Read them with `ms.read_committed(path, allow_pickle=True)`, where nobody else can write: it runs code that
         the files name.
 
         Args:
-            path: a local directory, made when missing.
+            path: a local directory, made when missing, or a URL such as `s3://bucket/path`.
+            storage_options: settings of the object store, as for `save_as_text_files`.
             name: identity of the output.
         """
         from millstream.sinks.pickle_files import PickleFiles
 
-        self._write(PickleFiles(path), "save_as_pickle_files", name)
+        self._write(PickleFiles(path, storage_options=storage_options), "save_as_pickle_files", name)
 
-    def save_as_parquet_files(self, path: str | Path, *, name: str | None = None) -> None:
+    def save_as_parquet_files(
+        self,
+        path: str | Path,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
         """Write every batch as Parquet, exactly once; read them with `ms.read_committed(path)`.
 
-        Records that are dicts become a column for each key, all others the one column `value`.
+        Records that are dicts become a column for each key, all others the one column `value`. Arguments are those of
+        `save_as_text_files`.
         """
         from millstream.sinks.parquet_files import ParquetFiles
 
-        self._write(ParquetFiles(path), "save_as_parquet_files", name)
+        self._write(ParquetFiles(path, storage_options=storage_options), "save_as_parquet_files", name)
 
     def save_to_sql(
         self,

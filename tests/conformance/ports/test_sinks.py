@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.servers.s3_server import S3Server
 
 from millstream.model.ports.sink import Sink
 from millstream.sinks.csv_files import CsvFiles
@@ -96,6 +97,77 @@ class TestPickleFiles(FileSuite):
     def committed(self) -> Sequence[Any]:
         records: list[Any] = read_committed(self.path, allow_pickle=True)
         return records
+
+
+class ObjectSuite(SinkSuite):
+    """Files of one kind on an S3 server."""
+
+    @pytest.fixture(autouse=True)
+    def bucket(self, s3_server: S3Server) -> None:
+        self.url = f"s3://{s3_server.new_bucket()}/out/records"
+        self.options: dict[str, Any] | None = s3_server.options
+
+    def make_sink(self) -> Sink[Any]:
+        return TextFiles(self.url, storage_options=self.options)
+
+    def committed(self) -> Sequence[Any]:
+        records = read_committed(self.url, storage_options=self.options, allow_pickle=True)
+        return records if isinstance(records, list) else records.to_pylist()
+
+
+class TestTextObjects(ObjectSuite):
+    """Text."""
+
+
+class TestTextObjectsByPrefix(ObjectSuite):
+    def make_sink(self) -> Sink[Any]:
+        return TextFiles.by_prefix(f"{self.url}/counts", "txt", storage_options=self.options)
+
+
+class MemoryObjectSuite(ObjectSuite):
+    """Files of one kind in a store that this process holds: what does not depend on the kind of store."""
+
+    @pytest.fixture(autouse=True)
+    def bucket(self) -> None:
+        self.url = f"memory://{uuid.uuid4()}"
+        self.options = None
+
+
+class TestTextObjectsInMemory(MemoryObjectSuite):
+    """Text."""
+
+
+class TestTextObjectsWithEmptyBatches(MemoryObjectSuite):
+    def make_sink(self) -> Sink[Any]:
+        return TextFiles(self.url, empty_batches=True)
+
+
+class TestJsonObjects(MemoryObjectSuite):
+    record = TestJsonFiles.record
+
+    def make_sink(self) -> Sink[Any]:
+        return JsonFiles(self.url, storage_options=self.options)
+
+
+class TestParquetObjects(ObjectSuite):
+    record = TestParquetFiles.record
+
+    def make_sink(self) -> Sink[Any]:
+        return ParquetFiles(self.url, storage_options=self.options)
+
+
+class TestCsvObjects(MemoryObjectSuite):
+    record = TestCsvFiles.record
+
+    def make_sink(self) -> Sink[Any]:
+        return CsvFiles(self.url, storage_options=self.options)
+
+
+class TestPickleObjects(MemoryObjectSuite):
+    record = TestPickleFiles.record
+
+    def make_sink(self) -> Sink[Any]:
+        return PickleFiles(self.url, storage_options=self.options)
 
 
 class SqlSuite(SinkSuite):

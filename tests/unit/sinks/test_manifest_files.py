@@ -183,10 +183,18 @@ def test_an_older_driver_that_slept_between_its_check_and_its_commit_is_fenced(
     assert read_committed(tmp_path) == ["new"]
 
 
-def test_a_url_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="local disks only") as caught:
-        TextFiles("s3://bucket/out")
+@pytest.mark.parametrize("url", ["hdfs://me:s3cret@host/out", "file:///out", "https://host/out?sig=s3cret"])
+def test_a_url_of_what_cannot_create_exclusively_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="create conditionally") as caught:
+        TextFiles(url)
     assert caught.value.hint
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_local_directory_takes_no_settings_of_a_store(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="storage_options with access_key_id") as caught:
+        TextFiles(tmp_path, storage_options={"access_key_id": "s3cret"}).open(LINEAGE)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
@@ -268,7 +276,7 @@ def test_data_and_folders_are_durable_before_the_manifest_appears(
         f"sync /{receipt['path']}",
         f"sync /{HOUR}",
         f"sync {log}",
-        f"sync {log}/temporary/{T1}-e1-a0-0",
+        f"sync {log}/temporary/{T1:013d}.json-0",
         f"link {manifest}",
         f"sync {log}/{HOUR}",
     ]

@@ -71,7 +71,9 @@ class SinkSuite(ABC):
 
     def staged(self, sink: Sink[Any], batch: Batch, *parts: Sequence[int]) -> list[Receipt]:
         """Stage partitions from a pickled copy, as executors do; receipts travel pickled too."""
-        copy: Sink[Any] = pickle.loads(pickle.dumps(sink))
+        import cloudpickle
+
+        copy: Sink[Any] = pickle.loads(cloudpickle.dumps(sink))
         receipts = [copy.stage(batch, index, Partition(self.records(*part))) for index, part in enumerate(parts)]
         answer: list[Receipt] = pickle.loads(pickle.dumps(receipts))
         return answer

@@ -27,7 +27,7 @@ from millstream.environment.object_client import ObjectClient, ObjectEntry, Stor
 from millstream.environment.rng import Rng
 from millstream.testing.simulation.faults import unavailable
 
-Request: TypeAlias = Literal["put_new", "get", "list_objects", "look", "delete"]
+Request: TypeAlias = Literal["put_new", "get", "list_objects", "list_names", "look", "delete"]
 
 PutFault: TypeAlias = Literal["unsent", "unanswered", "late", "repeated", "conflict"]
 
@@ -137,6 +137,12 @@ class SimulatedBucket:
             if name.startswith(prefix) and "/" not in name.removeprefix(prefix)
         ]
 
+    def names(self, folder: str) -> list[str]:
+        """List the names of objects and folders directly in a folder."""
+        prefix = f"{folder}/" if folder else ""
+        inside = (name.removeprefix(prefix) for name in self._objects if name.startswith(prefix))
+        return sorted({name.partition("/")[0] for name in inside})
+
     def delete(self, name: str) -> None:
         """Remove an object; one that is gone already is fine."""
         self._objects.pop(name, None)
@@ -200,6 +206,10 @@ class SimulatedObjects(ObjectClient):
     def list_objects(self, folder: str) -> list[ObjectEntry]:
         with self._requested("list_objects", folder):
             return self._bucket.listed(folder)
+
+    def list_names(self, folder: str) -> list[str]:
+        with self._requested("list_names", folder):
+            return self._bucket.names(folder)
 
     def look(self, name: str) -> ObjectEntry:
         with self._requested("look", name):
