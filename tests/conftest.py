@@ -43,12 +43,17 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer) -> str:
     """A new, empty database."""
-    import psycopg
-
     name = f"d{next(_NUMBERS)}"
-    with psycopg.connect(postgres_server.url().replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    postgres_server.do(f'CREATE DATABASE "{name}"')
     return postgres_server.url(name)
+
+
+@pytest.fixture
+def postgres_schema_url(postgres_server: PostgresServer) -> str:
+    """A new, empty schema, which costs a hundredth of a database."""
+    name = f"s{next(_NUMBERS)}"
+    postgres_server.do(f'CREATE SCHEMA "{name}"')
+    return f"{postgres_server.url()}?options=-csearch_path%3D{name}"
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,13 @@ class PostgresServer:
     def url(self, database: str = "postgres", user: str = "postgres", port: int | None = None) -> str:
         return f"postgresql+psycopg://{user}@127.0.0.1:{port or self.port}/{database}"
 
+    def do(self, statement: str) -> None:
+        """Run a statement as the owner of the server."""
+        import psycopg
+
+        with psycopg.connect(self.url().replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
     def make(self) -> None:
         subprocess.run(
             [str(binary("initdb")), *f"-U postgres -A trust -N --locale=C.UTF-8 -E UTF8 -D {self.folder}/data".split()],

@@ -203,8 +203,8 @@ class TestSqlite(SqlSuite):
 
 class TestPostgres(SqlSuite):
     @pytest.fixture(autouse=True)
-    def database(self, postgres_url: str) -> None:
-        self.url = postgres_url
+    def database(self, postgres_schema_url: str) -> None:
+        self.url = postgres_schema_url
         self.make_table()
 
 
