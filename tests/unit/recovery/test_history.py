@@ -97,7 +97,7 @@ def test_of_several_attempts_the_prepared_one_counts() -> None:
 
 
 def test_decisions_that_come_twice_count_once() -> None:
-    once = [planned(1_000, blocks=(0,)), delta(1_000, b"1"), BatchPrepared(1_000, 0), BatchDone(1_000)]
+    once: list[Decision] = [planned(1_000, blocks=(0,)), delta(1_000, b"1"), BatchPrepared(1_000, 0), BatchDone(1_000)]
     history = folded(*[decision for decision in once for _ in range(2)])
     assert [d.data for d in history.deltas] == [b"1"]
     assert history.undone is None
@@ -110,7 +110,7 @@ def test_positions_and_blocks_are_those_of_the_newest_plan_even_if_it_is_not_don
 
 
 def test_a_checkpoint_replaces_what_is_before_it() -> None:
-    decisions = [
+    decisions: list[Decision] = [
         planned(1_000, position=5), delta(1_000, b"1"), BatchPrepared(1_000, 0), BatchDone(1_000),
         planned(2_000, position=6), delta(2_000, b"2"), BatchPrepared(2_000, 0), BatchDone(2_000),
         written(1_000, 4, positions={"in": 5}),
