@@ -145,11 +145,8 @@ class BlockLog(BlockStore):
 
 
 def _encoded(input: str, data: PartitionData, records: int, batch_ms: int, position: Any, invalid: int) -> bytes:
-    values: Any
-    if isinstance(data, Columns):
-        form, values = ("values" if data.scalar else "columns"), data.table
-    else:
-        form, values = "rows", data if isinstance(data, list) else list(data)
+    form = "rows" if not isinstance(data, Columns) else "values" if data.scalar else "columns"
+    values = _plain(data)
     header = encode(
         {
             "input": input,
@@ -170,6 +167,17 @@ def _encoded(input: str, data: PartitionData, records: int, batch_ms: int, posit
             "without checkpoint=.",
         ) from error
     return b"".join((len(header).to_bytes(_LENGTH_BYTES, "little"), header, body))
+
+
+def records_of(block: Block) -> Any:
+    """Give the records of a block as a value that can be encoded: a list of rows, or a table."""
+    return _plain(block.data)
+
+
+def _plain(data: PartitionData) -> Any:
+    if isinstance(data, Columns):
+        return data.table
+    return data if isinstance(data, list) else list(data)
 
 
 def _stored(record: LogRecord) -> StoredBlock:

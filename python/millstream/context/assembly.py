@@ -119,6 +119,7 @@ def _driver(
         max_queued_batches=settings.max_queued_batches,
         batch_retries=settings.batch_retries,
         retry_initial_ms=settings.retry_pause_ms,
+        skip_failed=settings.checkpoint is not None and settings.checkpoint.dead_letter_limit > 0,
         planned_ms=begin_ms if planned_ms is None else planned_ms,
         unfinished=unfinished,
     )

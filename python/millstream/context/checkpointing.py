@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from millstream.control.durability import Durability
 
 OnUnmatched: TypeAlias = Literal["fail", "drop", "start_empty"]
+OnFailure: TypeAlias = Literal["fail", "skip"]
 OnDivergence: TypeAlias = Literal["fail", "accept"]
 
 _SAVEPOINTS = f"/{SAVEPOINT_FOLDER}/"
@@ -38,6 +39,7 @@ class CheckpointSettings:
         savepoint: where a new checkpoint begins, `PLACE/savepoints/NAME`, or None.
         continue_sinks: the sinks go on under the lineage of the savepoint.
         storage_options: endpoint, credentials and the like of an object store.
+        dead_letter_limit: how many batches may be given up; 0: none, the stream stops.
         takeover: take the checkpoint over from a driver whose lease has not expired.
     """
 
@@ -50,6 +52,7 @@ class CheckpointSettings:
     continue_sinks: bool = False
     storage_options: Mapping[str, Any] | None = None
     takeover: bool = False
+    dead_letter_limit: int = 0
 
 
 def checkpoint_settings(
@@ -62,6 +65,8 @@ def checkpoint_settings(
     continue_sinks: bool,
     storage_options: Mapping[str, Any] | None,
     takeover: bool,
+    on_failure: OnFailure,
+    dead_letter_limit: int,
 ) -> CheckpointSettings | None:
     """Check the arguments of a streaming context about its checkpoint; None without one.
 
@@ -73,6 +78,13 @@ def checkpoint_settings(
     _one_of(on_unmatched, OnUnmatched, "on_unmatched")
     _one_of(on_input_changed, OnDivergence, "on_input_changed")
     _one_of(on_divergence, OnDivergence, "on_divergence")
+    _one_of(on_failure, OnFailure, "on_failure")
+    if on_failure == "skip" and place is None:
+        raise ConfigurationError(
+            'on_failure="skip" needs a checkpoint.',
+            detail="What the batches had read that are given up is kept there.",
+            hint="Give checkpoint= a directory.",
+        )
     if place is None:
         if savepoint is not None:
             raise ConfigurationError(
@@ -105,6 +117,7 @@ def checkpoint_settings(
         continue_sinks,
         storage_options,
         takeover,
+        dead_letter_limit if on_failure == "skip" else 0,
     )
 
 
@@ -172,7 +185,12 @@ def open_durability(
             environment,
             bus,
             interval_ms=settings.interval_ms,
-            policies=RecoveryPolicies(settings.on_unmatched, settings.on_input_changed, settings.on_divergence),
+            policies=RecoveryPolicies(
+                settings.on_unmatched,
+                settings.on_input_changed,
+                settings.on_divergence,
+                settings.dead_letter_limit,
+            ),
         )
         durability.take_over()
     except BaseException:

@@ -9,7 +9,7 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
 
-from millstream.context.checkpointing import OnDivergence, OnUnmatched, checkpoint_settings
+from millstream.context.checkpointing import OnDivergence, OnFailure, OnUnmatched, checkpoint_settings
 from millstream.context.context import Context, environment_checked
 from millstream.context.signals import stop_on_signals
 from millstream.context.sources import SourceMethods
@@ -83,6 +83,10 @@ class StreamingContext(SourceMethods):
         continue_sinks: a program that begins from a savepoint is for its sinks the program of before.
         storage_options: endpoint, credentials and the like of an object store.
         takeover: on an object store, take the checkpoint over from a driver whose lease has not expired yet.
+        on_failure: about a batch in which code of the program fails, again when it is retried: `fail`: the stream
+            stops, and nothing is lost; `skip`: as long as no output has committed it, the batch is given up, and the
+            stream goes on as if it had held nothing. Its inputs are kept as a dead letter in the checkpoint.
+        dead_letter_limit: after so many batches that were given up the stream stops all the same.
 
     Raises:
         ConfigurationError: an argument has a value that cannot work.
@@ -129,6 +133,8 @@ class StreamingContext(SourceMethods):
         continue_sinks: bool = False,
         storage_options: Mapping[str, Any] | None = None,
         takeover: bool = False,
+        on_failure: OnFailure = "fail",
+        dead_letter_limit: int = 10,
     ) -> None:
         interval_ms = duration_ms(batch_interval, "batch_interval")
         self._max_queued_batches = _count_checked(max_queued_batches, "max_queued_batches", 1)
@@ -156,6 +162,8 @@ class StreamingContext(SourceMethods):
             continue_sinks,
             storage_options,
             takeover,
+            on_failure,
+            _count_checked(dead_letter_limit, "dead_letter_limit", 1),
         )
         self._driver: Driver | None = None
         self._stopped_early = False

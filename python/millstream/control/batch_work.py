@@ -11,7 +11,7 @@ from millstream.control.durability import Durability, Recovered, state_digest
 from millstream.control.instructions import PlanBatch
 from millstream.environment.clock import Clock
 from millstream.environment.logger import logger
-from millstream.errors import MillstreamError, UserCodeError
+from millstream.errors import DataError, MillstreamError, UserCodeError
 from millstream.execution.backend import Backend
 from millstream.execution.scheduler import Scheduler
 from millstream.graph.batch_run import BatchRun
@@ -37,6 +37,7 @@ class _Work:
     positions: dict[str, Any] = field(default_factory=dict)
     inputs: tuple[InputPlan, ...] = ()
     prepared: BatchPrepared | None = None
+    error: BaseException | None = None
     batch: Batch | None = None
     run: BatchRun | None = None
     staged: dict[str, Any] = field(default_factory=dict)
@@ -243,7 +244,24 @@ class BatchWork:
         """Tell listeners that a step of a batch failed."""
         work = self._works.get(time_ms)
         if work is not None:
+            work.error = error
             work.report.fail(step, error, output)
+
+    def skip(self, time_ms: int) -> None:
+        """Give a batch up whose last attempt was rolled back; may be repeated when it failed.
+
+        Raises:
+            DataError: too many batches were given up already.
+        """
+        work, durability = self._works[time_ms], self._durability
+        assert durability is not None  # Invariant: without a checkpoint no batch is given up.
+        blocks = [(name, block) for name, planned in work.planned.items() for block in planned.blocks]
+        planned = BatchPlanned(time_ms, work.start_ms, time_ms, work.inputs)
+        try:
+            durability.skip(planned, blocks, f"{type(work.error).__name__}: {work.error}")
+        except DataError as error:
+            raise error from work.error
+        self._release(work, time_ms)
 
     def finish(self, time_ms: int) -> None:
         """Write the end of the batch, and let go of everything that only it needed; may be repeated when it failed."""
@@ -257,9 +275,14 @@ class BatchWork:
             self._graph.remembered.add(work.run)
         for source in self._sources():
             source.done(time_ms)
-            source.release(time_ms)
         self._post_reports()
         work.report.complete(self._outputs, self._read(work, time_ms), self._invalid(work))
+        self._release(work, time_ms)
+
+    def _release(self, work: _Work, time_ms: int) -> None:
+        """Let go of what only a batch needed that has ended."""
+        for source in self._sources():
+            source.release(time_ms)
         del self._works[time_ms]
         if self._durability is not None:
             self._durability.done(number for plan in work.inputs for number in plan.blocks)

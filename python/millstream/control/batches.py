@@ -12,15 +12,25 @@ from millstream.control.facts import (
     BatchFinished,
     BatchPlanned,
     BatchPrepared,
+    BatchSkipped,
     CommitFailed,
     FinishFailed,
     OutputCommitted,
     PlanFailed,
     RetryDue,
+    SkipFailed,
     UnfinishedBatch,
 )
 from millstream.control.failure import Failure
-from millstream.control.instructions import CommitOutput, FinishBatch, PlanBatch, RollBackBatch, RunBatch, ScheduleRetry
+from millstream.control.instructions import (
+    CommitOutput,
+    FinishBatch,
+    PlanBatch,
+    RollBackBatch,
+    RunBatch,
+    ScheduleRetry,
+    SkipBatch,
+)
 from millstream.control.retries import RetryPolicy, StepRetries
 from millstream.control.unplanned_blocks import Blocks
 from millstream.errors import InternalError
@@ -33,6 +43,7 @@ class Phase(Enum):
     RUNNING = "running"
     COMMITTING = "committing"
     FINISHING = "finishing"
+    SKIPPING = "being given up"
 
 
 class BatchLife:
@@ -75,7 +86,7 @@ class BatchLife:
         self.failure: Failure | None = None
         self._retries: dict[str, StepRetries] | None = None
 
-    def step(self) -> PlanBatch | RunBatch | CommitOutput | FinishBatch:
+    def step(self) -> PlanBatch | RunBatch | CommitOutput | FinishBatch | SkipBatch:
         """Give the instruction for the phase that the batch is in."""
         match self.phase:
             case Phase.PLANNING:
@@ -86,6 +97,8 @@ class BatchLife:
                 return CommitOutput(self.time_ms, self.outputs_left[0])
             case Phase.FINISHING:
                 return FinishBatch(self.time_ms)
+            case Phase.SKIPPING:
+                return SkipBatch(self.time_ms)
             case _:
                 assert_never(self.phase)
 
@@ -201,7 +214,23 @@ class Batches:
         del self._lives[life.time_ms]
         return True
 
-    def failing(self, fact: PlanFailed | BatchFailed | CommitFailed | FinishFailed) -> BatchLife | None:
+    def skip(self, life: BatchLife) -> SkipBatch | None:
+        """Give a batch up whose attempt failed and was rolled back; None when an output has committed it."""
+        if life.phase is not Phase.RUNNING or life.outputs_left != self._outputs:
+            return None
+        life.phase = Phase.SKIPPING
+        return SkipBatch(life.time_ms)
+
+    def skipped(self, fact: BatchSkipped) -> bool:
+        """Forget the batch; False when the fact is late."""
+        life = self._find(fact)
+        if life is None:
+            return False
+        life.require(life.phase is Phase.SKIPPING)
+        del self._lives[life.time_ms]
+        return True
+
+    def failing(self, fact: PlanFailed | BatchFailed | CommitFailed | FinishFailed | SkipFailed) -> BatchLife | None:
         """Note a failure and give the batch that has it."""
         life = self._find_attempt(fact) if isinstance(fact, BatchFailed) else self._find(fact)
         if life is None:
@@ -217,6 +246,8 @@ class Batches:
                 self._require_committing(life, fact.output)
             case FinishFailed():
                 life.require(life.phase is Phase.FINISHING and not life.is_pausing)
+            case SkipFailed():
+                life.require(life.phase is Phase.SKIPPING and not life.is_pausing)
             case _:
                 assert_never(fact)
         life.failure = fact.failure
@@ -234,7 +265,7 @@ class Batches:
         assert life.failure is not None  # Invariant: called for a batch that `failing` gave.
         return life.retry(life.failure, self._policy)
 
-    def retry_due(self, fact: RetryDue) -> PlanBatch | RunBatch | CommitOutput | FinishBatch | None:
+    def retry_due(self, fact: RetryDue) -> PlanBatch | RunBatch | CommitOutput | FinishBatch | SkipBatch | None:
         """Give the failed step again."""
         life = self._find(fact)
         if life is None:

@@ -17,6 +17,7 @@ from millstream.control.facts import (
     BatchFinished,
     BatchPlanned,
     BatchPrepared,
+    BatchSkipped,
     BlockStored,
     CommitFailed,
     Fact,
@@ -27,6 +28,7 @@ from millstream.control.facts import (
     ReceiverRestartDue,
     ReceiversStopped,
     RetryDue,
+    SkipFailed,
     StopRequested,
     StopTimedOut,
 )
@@ -43,6 +45,7 @@ from millstream.control.instructions import (
     RollBackBatch,
     RunBatch,
     ScheduleRetry,
+    SkipBatch,
     StartReceiver,
     StopReceivers,
     StopStream,
@@ -274,6 +277,14 @@ class Driver:
         self._finished_batch = True
         return BatchFinished(instruction.time_ms)
 
+    def _skip(self, instruction: SkipBatch) -> Fact:
+        try:
+            self._batches.skip(instruction.time_ms)
+        except Exception as error:
+            return SkipFailed(instruction.time_ms, self._failed("finish", instruction.time_ms, error))
+        self._finished_batch = True
+        return BatchSkipped(instruction.time_ms)
+
     def _failed(self, step: BatchStep, time_ms: int, error: BaseException, output: str | None = None) -> Failure:
         note_whereabouts(error, self._stream, Batch(time_ms))
         self._batches.report_failure(time_ms, step, error, output)
@@ -341,6 +352,7 @@ class Driver:
         RunBatch: _run,
         CommitOutput: _commit,
         FinishBatch: _finish,
+        SkipBatch: _skip,
         RollBackBatch: _roll_back,
         ScheduleRetry: _schedule_retry,
         RestartReceiver: _restart_receiver,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+from millstream.blocks.block_log import records_of
 from millstream.control.facts import UnfinishedBatch
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
@@ -20,13 +21,16 @@ from millstream.model.ports.replayable_source import Split
 from millstream.model.positions import is_repeated, newest_position
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import BatchDiverged, CheckpointFailed, StateRestored
+from millstream.observe.events import BatchSkipped as BatchSkippedEvent
 from millstream.observe.events import CheckpointWritten as CheckpointWrittenEvent
 from millstream.recovery.checkpoint import Checkpoint
 from millstream.recovery.checkpoint_writer import CheckpointWriter
 from millstream.recovery.chunk_file import TableChunk
+from millstream.recovery.dead_letters import DeadLetter, keep_dead_letter
 from millstream.recovery.decisions import (
     BatchPlanned,
     BatchPrepared,
+    BatchSkipped,
     CheckpointWritten,
     Digest,
     DriverStarted,
@@ -49,11 +53,13 @@ class RecoveryPolicies:
         on_unmatched: about stored state that no operator of the program claims.
         on_input_changed: when a batch that runs again reads other records than before.
         on_divergence: when a batch that runs again, and that a sink has committed, comes out differently.
+        dead_letter_limit: how many batches may be given up.
     """
 
     on_unmatched: OnUnmatched = "fail"
     on_input_changed: OnDivergence = "fail"
     on_divergence: OnDivergence = "fail"
+    dead_letter_limit: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +342,26 @@ class Durability:
                 detail=detail,
                 hint=f'If this is what you want, for instance because code or data were changed: {policy}="accept".',
             )
+
+    def skip(self, planned: BatchPlanned, blocks: Sequence[tuple[str, Block]], error: str) -> None:
+        """Give a batch up for good, and keep what it had read.
+
+        Args:
+            planned: its inputs.
+            blocks: its blocks, each with the name of its input.
+            error: why.
+
+        Raises:
+            DataError: too many batches were given up already.
+        """
+        kept = tuple((name, records_of(block)) for name, block in blocks)
+        letter = DeadLetter(planned, error, kept)
+        name = keep_dead_letter(self.checkpoint.storage, letter, self._policies.dead_letter_limit)
+        self.journal.append(BatchSkipped(planned.time_ms, error, name))
+        logger.error("The batch %d was given up: %s", planned.time_ms, error)
+        if BatchSkippedEvent in self._bus.heard:
+            place = f"{self.checkpoint.storage.place}/{name}"
+            self._bus.post(BatchSkippedEvent(planned.time_ms, self._clock.wall_ms(), error, place))
 
     def done(self, numbers: Iterable[int]) -> None:
         """A batch is done and noted so; these were its blocks."""

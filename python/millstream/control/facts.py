@@ -2,8 +2,9 @@
 
 Facts are posted one after another, from one thread. Every instruction that has an end ends in exactly one fact:
 PlanBatch in BatchPlanned or PlanFailed, RunBatch in BatchPrepared or BatchFailed, CommitOutput in OutputCommitted,
-CommitFailed or BatchFailed, FinishBatch in BatchFinished or FinishFailed, ScheduleRetry in RetryDue, StartReceiver
-in ReceiverStarted or ReceiverFailed, RestartReceiver in ReceiverRestartDue, StopReceivers in ReceiversStopped.
+CommitFailed or BatchFailed, FinishBatch in BatchFinished or FinishFailed, SkipBatch in BatchSkipped or SkipFailed,
+ScheduleRetry in RetryDue, StartReceiver in ReceiverStarted or ReceiverFailed, RestartReceiver in ReceiverRestartDue,
+StopReceivers in ReceiversStopped.
 All times are milliseconds since the Unix epoch, all durations milliseconds.
 """
 
@@ -69,6 +70,8 @@ class ProgramStarted:
         receiver_restart_initial_ms: pause before the first restart of a receiver; doubles with each failure
             until the receiver has stored a block again.
         receiver_restart_max_ms: longest pause before a restart.
+        skip_failed: a batch in which code of the user fails again and again, and that no output has committed, is
+            given up, and the stream goes on; False: the stream stops.
         planned_ms: the newest batch time that an earlier driver planned, or None: then the zero time.
         unfinished: the batch that an earlier driver left, or None.
     """
@@ -84,6 +87,7 @@ class ProgramStarted:
     retry_max_ms: int = 5_000
     receiver_restart_initial_ms: int = 100
     receiver_restart_max_ms: int = 10_000
+    skip_failed: bool = False
     planned_ms: int | None = None
     unfinished: UnfinishedBatch | None = None
 
@@ -200,6 +204,21 @@ class FinishFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchSkipped:
+    """The batch was given up, durably, and what it held is released. Posted by the driver after SkipBatch."""
+
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkipFailed:
+    """The batch could not be given up: too many were already, or storage does not answer. Posted after SkipBatch."""
+
+    time_ms: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class RetryDue:
     """The pause before a retry is over. Posted by the driver's timer after ScheduleRetry."""
 
@@ -273,6 +292,8 @@ BatchFact: TypeAlias = (
     | CommitFailed
     | BatchFinished
     | FinishFailed
+    | BatchSkipped
+    | SkipFailed
     | RetryDue
 )
 ReceiverFact: TypeAlias = ReceiverStarted | ReceiverFailed | ReceiverStopped | ReceiverRestartDue

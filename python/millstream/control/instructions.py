@@ -88,6 +88,16 @@ class FinishBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class SkipBatch:
+    """Give the batch up: keep a description of its inputs, write that it is skipped to the journal, release it.
+
+    Its last attempt has been rolled back, and no output has committed it. Answer BatchSkipped or SkipFailed.
+    """
+
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleRetry:
     """Answer RetryDue when the pause is over; the failed step of the batch is given again then."""
 
@@ -189,6 +199,7 @@ Instruction: TypeAlias = (
     | RollBackBatch
     | CommitOutput
     | FinishBatch
+    | SkipBatch
     | ScheduleRetry
     | HoldInputs
     | ResumeInputs

@@ -13,6 +13,7 @@ from millstream.control.facts import (
     BatchFinished,
     BatchPlanned,
     BatchPrepared,
+    BatchSkipped,
     BlockStored,
     CommitFailed,
     Fact,
@@ -27,6 +28,7 @@ from millstream.control.facts import (
     ReceiverStarted,
     ReceiverStopped,
     RetryDue,
+    SkipFailed,
     StopRequested,
     StopTimedOut,
 )
@@ -81,6 +83,7 @@ class Machine:
         "_mode",
         "_receivers",
         "_receivers_told_to_stop",
+        "_skip_failed",
     )
 
     _admission: Admission
@@ -92,6 +95,7 @@ class Machine:
         self._mode = Mode.NEW
         self._failure: Failure | None = None
         self._receivers_told_to_stop = False
+        self._skip_failed = False
 
     @property
     def mode(self) -> Mode:
@@ -134,7 +138,9 @@ class Machine:
                 return _given(self._batches.committed(fact))
             case BatchFinished():
                 return self._go_on() if self._batches.finished(fact) else ()
-            case PlanFailed() | BatchFailed() | CommitFailed() | FinishFailed():
+            case BatchSkipped():
+                return self._go_on() if self._batches.skipped(fact) else ()
+            case PlanFailed() | BatchFailed() | CommitFailed() | FinishFailed() | SkipFailed():
                 return self._fail_step(fact)
             case RetryDue():
                 return _given(self._batches.retry_due(fact))
@@ -163,6 +169,7 @@ class Machine:
         self._batches = Batches(fact.outputs, policy, self._admission.planned_ms)
         self._blocks = UnplannedBlocks(names)
         self._receivers = Receivers(names, Backoff(fact.receiver_restart_initial_ms, fact.receiver_restart_max_ms))
+        self._skip_failed = fact.skip_failed
         self._mode = Mode.RUNNING
         unfinished = () if fact.unfinished is None else (self._batches.resume(fact.unfinished),)
         return (*self._receivers.start(), *unfinished)
@@ -209,7 +216,9 @@ class Machine:
         time_ms, before = self._admission.take_next()
         return (*before, self._batches.plan(time_ms, start_ms, self._blocks.take(time_ms)))
 
-    def _fail_step(self, fact: PlanFailed | BatchFailed | CommitFailed | FinishFailed) -> tuple[Instruction, ...]:
+    def _fail_step(
+        self, fact: PlanFailed | BatchFailed | CommitFailed | FinishFailed | SkipFailed
+    ) -> tuple[Instruction, ...]:
         life = self._batches.failing(fact)
         if life is None:
             return ()
@@ -221,6 +230,11 @@ class Machine:
         retry = self._batches.retry(life)
         if retry is not None:
             return (*undo, retry)
+        # Only what the user's code does with the records: an outage would have every batch given up.
+        if self._skip_failed and isinstance(fact, BatchFailed) and fact.failure.kind == "user":
+            skip = self._batches.skip(life)
+            if skip is not None:
+                return (*undo, skip)
         self._failure = self._failure or fact.failure
         return undo + self._stop()
 

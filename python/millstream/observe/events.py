@@ -325,6 +325,23 @@ class BatchDiverged:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchSkipped:
+    """A batch failed and was given up; the stream goes on without it.
+
+    Attributes:
+        batch_time_ms: the batch.
+        time_ms: wall time.
+        error: why it failed.
+        dead_letter: the file that keeps what it had read.
+    """
+
+    batch_time_ms: int
+    time_ms: float
+    error: str
+    dead_letter: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSetBack:
     """The clock of the machine was set back, and batch times go on by the monotonic clock.
 
@@ -389,6 +406,7 @@ Event: TypeAlias = (
     | CheckpointWritten
     | CheckpointFailed
     | BatchDiverged
+    | BatchSkipped
     | ClockSetBack
     | SourceReported
     | StreamingStopped

@@ -9,6 +9,7 @@ from millstream.observe.events import (
     BatchAttemptFailed,
     BatchCompleted,
     BatchDiverged,
+    BatchSkipped,
     BatchStarted,
     BatchSubmitted,
     BatchTimesMerged,
@@ -84,6 +85,8 @@ class StreamingListener:
                 self.on_batch_diverged(event)
             case ClockSetBack():
                 self.on_clock_set_back(event)
+            case BatchSkipped():
+                self.on_batch_skipped(event)
             case StreamingStopped():
                 self.on_streaming_stopped(event)
             case _:
@@ -143,6 +146,9 @@ class StreamingListener:
     def on_source_reported(self, event: SourceReported) -> None:
         """A replayable source lost records by a policy, or its outside does not answer or answers again."""
 
+    def on_batch_skipped(self, event: BatchSkipped) -> None:
+        """A batch was given up."""
+
     def on_streaming_stopped(self, event: StreamingStopped) -> None:
         """The stream has ended; the last event."""
 
@@ -178,5 +184,6 @@ _METHODS: Final[Mapping[type[Event], str]] = {
     BatchDiverged: "on_batch_diverged",
     ClockSetBack: "on_clock_set_back",
     SourceReported: "on_source_reported",
+    BatchSkipped: "on_batch_skipped",
     StreamingStopped: "on_streaming_stopped",
 }

@@ -117,13 +117,18 @@ class CheckpointWriter:
         """
         history = self._checkpoint.history
         assert history.done_ms is not None  # Invariant: state is that of a batch that is done.
-        name, data = self._name(history.done_ms, history.epoch + 1), encode_chunk_file(chunks)
-        self._checkpoint.storage.create(name, data)
+        data = encode_chunk_file(chunks)
+        name = self._create(history.done_ms, history.epoch + 1, data)
         self._known_whole_bytes = len(data)
         return replace(self._standing(history.done_ms), files=(name,), size_bytes=len(data), program=program)
 
-    def _name(self, time_ms: int, epoch: int) -> str:
-        return f"{STATE_FOLDER}/{time_ms}-{epoch}-{next(self._names)}"
+    def _create(self, time_ms: int, epoch: int, data: bytes) -> str:
+        """Write a file under a name that is free: a start that was cut short may have left one of the same epoch."""
+        while not self._checkpoint.storage.create(
+            name := f"{STATE_FOLDER}/{time_ms}-{epoch}-{next(self._names)}", data
+        ):
+            pass
+        return name
 
     def _standing(self, done_ms: int) -> CheckpointWritten:
         """Describe a checkpoint of where the program stands, with the files of the newest one."""
@@ -178,9 +183,8 @@ class CheckpointWriter:
         if writing.files and (len(writing.files) > INCREMENTS_MAX or increments_bytes > self._whole_bytes // 2):
             whole = True
             changes = _merged([*self._read(writing.files), *changes], whole=True)
-        name = self._name(writing.time_ms, writing.epoch)
         data = encode_chunk_file(changes)
-        self._checkpoint.storage.create(name, data)
+        name = self._create(writing.time_ms, writing.epoch, data)
         if whole:
             return _Increment((name,), len(data), len(data))
         return _Increment((*writing.files, name), writing.size_bytes + len(data), self._whole_bytes)

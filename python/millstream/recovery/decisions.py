@@ -108,6 +108,21 @@ class BatchDone:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchSkipped:
+    """The batch failed and is given up: state and windows are as if it had held nothing, and no sink has it.
+
+    Attributes:
+        time_ms: the batch.
+        error: why, for people.
+        dead_letter: the file that describes its inputs.
+    """
+
+    time_ms: int
+    error: str
+    dead_letter: str
+
+
+@dataclass(frozen=True, slots=True)
 class DriverStarted:
     """A driver took the checkpoint over, after it had read everything before.
 
@@ -189,5 +204,12 @@ class CheckpointWritten:
 
 
 Decision: TypeAlias = (
-    BatchPlanned | StateDelta | BatchPrepared | BatchDone | DriverStarted | SinksOpened | CheckpointWritten
+    BatchPlanned
+    | StateDelta
+    | BatchPrepared
+    | BatchDone
+    | BatchSkipped
+    | DriverStarted
+    | SinksOpened
+    | CheckpointWritten
 )

@@ -10,6 +10,7 @@ from millstream.recovery.decisions import (
     BatchDone,
     BatchPlanned,
     BatchPrepared,
+    BatchSkipped,
     CheckpointWritten,
     Decision,
     DriverStarted,
@@ -42,6 +43,7 @@ class History:
         deltas: the state deltas of done batches after the newest checkpoint, oldest first.
         downtimes: spans (from, to] in which no driver ran.
         unsettled: deltas of batches that are not done.
+        skipped_ms: the newest batch that was skipped, or None.
 
     Example:
         >>> history = History()
@@ -64,6 +66,7 @@ class History:
     deltas: list[StateDelta] = field(default_factory=list)
     downtimes: list[tuple[int, int]] = field(default_factory=list)
     unsettled: list[StateDelta] = field(default_factory=list)
+    skipped_ms: int | None = None
 
     @property
     def checkpoint(self) -> CheckpointWritten | None:
@@ -91,6 +94,10 @@ class History:
             case SinksOpened():
                 pass  # For people: a new driver asks the sinks itself.
             case BatchDone():
+                self._finish(decision.time_ms)
+            case BatchSkipped():
+                self.prepared = None
+                self.skipped_ms = decision.time_ms
                 self._finish(decision.time_ms)
             case CheckpointWritten():
                 self._begin_from(decision)

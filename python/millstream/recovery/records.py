@@ -13,6 +13,7 @@ from millstream.recovery.decisions import (
     BatchDone,
     BatchPlanned,
     BatchPrepared,
+    BatchSkipped,
     CheckpointWritten,
     Decision,
     Digest,
@@ -33,6 +34,7 @@ _KINDS: dict[type[Any], int] = {
     BatchDone: 5,
     CheckpointWritten: 6,
     SinksOpened: 7,
+    BatchSkipped: 8,
 }
 """The kind of each decision's record; a number is never given to another decision."""
 

@@ -87,6 +87,7 @@ def test_each_kind_has_a_method_of_its_own() -> None:
         ms.CheckpointFailed(0.0, "error"),
         ms.BatchDiverged(1, "what", "detail", True),
         ms.ClockSetBack(0.0, 1.0),
+        ms.BatchSkipped(1, 0.0, "error", "file"),
         ms.InputsHeld(True),
         ms.ReceiverStopped("in"),
         ms.SourceReported("in", "lost", "gone"),

@@ -1,0 +1,75 @@
+"""Dead letters: what is kept of batches that were given up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from millstream.encoding.codec import decode, encode
+from millstream.environment.storage import Storage
+from millstream.errors import DataError
+from millstream.recovery.decisions import BatchPlanned
+from millstream.recovery.identity import FORMAT_VERSION
+from millstream.recovery.records import decision_from, fields_of
+
+DEAD_LETTER_FOLDER = "dead_letters"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """The inputs of a batch that was given up.
+
+    Attributes:
+        planned: what belonged to it: splits can be read again from their source.
+        error: why it failed.
+        blocks: the records of pushed inputs, which nobody else has: (input, records) each.
+    """
+
+    planned: BatchPlanned
+    error: str
+    blocks: tuple[tuple[str, Any], ...] = ()
+
+
+def keep_dead_letter(storage: Storage, letter: DeadLetter, limit: int) -> str:
+    """Keep a dead letter; one of the same batch that is there already is the same.
+
+    Args:
+        storage: of the checkpoint.
+        letter: what to keep.
+        limit: how many may be kept.
+
+    Returns:
+        The name of the file.
+
+    Raises:
+        DataError: so many are kept already.
+    """
+    name = f"{letter.planned.time_ms}"
+    kept = storage.names(DEAD_LETTER_FOLDER)
+    if name not in kept and len(kept) >= limit:
+        raise DataError(
+            "Too many batches were given up.",
+            detail=f"{storage.place}/{DEAD_LETTER_FOLDER} holds {len(kept)}, and dead_letter_limit={limit}.",
+            hint="Look at them with `millstream checkpoint show`, mend the program, remove the files, and start again.",
+        )
+    data = encode(
+        {
+            "format_version": FORMAT_VERSION,
+            "planned": fields_of(letter.planned),
+            "error": letter.error,
+            "blocks": [list(block) for block in letter.blocks],
+        }
+    )
+    storage.create(f"{DEAD_LETTER_FOLDER}/{name}", data)
+    return f"{DEAD_LETTER_FOLDER}/{name}"
+
+
+def read_dead_letters(storage: Storage) -> Sequence[DeadLetter]:
+    """Read all dead letters of a checkpoint, oldest first."""
+    letters = []
+    for name in storage.names(DEAD_LETTER_FOLDER):
+        values = decode(storage.read(f"{DEAD_LETTER_FOLDER}/{name}"))
+        blocks = tuple((given, records) for given, records in values["blocks"])
+        letters.append(DeadLetter(decision_from(BatchPlanned, values["planned"]), values["error"], blocks))
+    return sorted(letters, key=lambda letter: letter.planned.time_ms)
