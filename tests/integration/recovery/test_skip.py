@@ -101,17 +101,21 @@ def test_too_many_skipped_batches_stop_the_stream_with_the_error_of_the_last(tmp
 def test_an_outage_is_not_skipped(tmp_path: Path) -> None:
     clock, attempts = ManualClock(10.0), list[int]()
 
-    def unreachable(n: int) -> int:
-        attempts.append(n)
+    def unreachable(rdd: Any, batch: ms.Batch) -> None:
+        attempts.append(batch.attempt)
         raise SinkUnavailableError("The service does not answer.")
 
-    ssc, stream = start(clock, tmp_path, [], unreachable, batch_retries=2)
-    stream.push(1)
+    environment = ms.Environment(clock)
+    ssc = ms.StreamingContext(
+        1.0, environment=environment, checkpoint=tmp_path, on_failure="skip", batch_retries=2, name="app"
+    )
+    ssc.memory_stream().foreach_rdd(unreachable)
+    ssc.start()
     for _ in range(4):
         clock.advance(1.0)
     with pytest.raises(SinkUnavailableError):
         ssc.await_termination(0)
-    assert len(attempts) == 3
+    assert attempts == [0, 1, 2]
 
 
 def test_skipping_needs_a_place_to_keep_what_is_skipped() -> None:
