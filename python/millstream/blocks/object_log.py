@@ -99,11 +99,10 @@ class ObjectLog(Log):
         self._read_only = read_only
         self._object_bytes_max = object_bytes_max
         self._background = background
-        # Who holds `_io` puts for all who wait; `_lock` guards the queue and the numbers, and is never held long.
-        self._io = threading.Lock()
-        self._lock = threading.Lock()
-        self._waiting: list[_Run] = []
-        self._waiting_bytes = 0
+        # One call at a time leads: it puts for all who wait. `_changed` guards all else and is never held long.
+        self._changed = threading.Condition()
+        self._leading = False
+        self._keep_waiting([])
         self._unanswered: _Put | None = None
         self._fenced: FencedError | None = None
         self._is_closed = False
@@ -140,18 +139,17 @@ class ObjectLog(Log):
         return run.first
 
     def read(self, first: int = 0) -> Iterator[LogRecord]:
-        # Why both: between two puts what is in objects and what waits are all records, each once.
-        with self._io, self._lock:
+        with self._changed:
             first = max(first, self._released)
             start = max(self._floor, self._object_of(first))
-            waiting = [run for run in self._unanswered.runs if not run.awaited] if self._unanswered else []
-            waiting += self._waiting
+            on_its_way = [] if self._unanswered is None else self._unanswered.runs
+            waiting = [run for run in (*on_its_way, *self._waiting) if run.error is None]
             newest = self._number
         return self._read(first, start, newest, waiting)
 
     def release(self, before: int) -> None:
         self._check_usable()
-        with self._lock:
+        with self._changed:
             self._released = max(self._released, min(before, self._next_number))
             self._wished_floor = max(self._wished_floor, self._object_of(self._released))
         self._sweep()
@@ -169,7 +167,7 @@ class ObjectLog(Log):
 
     def _enqueue(self, records: list[tuple[int, Bytes]], *, awaited: bool) -> _Run:
         payload_bytes = sum([len(data) if isinstance(data, bytes) else data.nbytes for _, data in records])
-        with self._lock:
+        with self._changed:
             self._check_usable()
             run = _Run(self._next_number, records, payload_bytes, awaited)
             self._next_number += len(records)
@@ -180,43 +178,60 @@ class ObjectLog(Log):
         return run
 
     def _await(self, run: _Run) -> None:
-        with self._io:
-            while not run.done:
-                self._put_next()
+        with self._changed:
+            # Why not a lock that the leader holds: those whose records it made durable would queue for it with those
+            # that come anew, and the next object would go with few of them.
+            self._changed.wait_for(lambda: run.done or not self._leading)
+            leads = not run.done
+            self._leading = self._leading or leads
+        if leads:
+            self._lead(run)
         error = run.error
         if error is not None:
             # Why anew: each of several threads gets a traceback of its own.
             raise type(error)(error.message, detail=error.detail, hint=error.hint) from error
 
+    def _lead(self, run: _Run) -> None:
+        """Put for all who wait until one run is there or has failed."""
+        try:
+            while not run.done:
+                self._put_next()
+        finally:
+            with self._changed:
+                self._leading = False
+                self._changed.notify_all()
+
     def _put_next(self) -> None:
-        """Put the next object, first the one that nobody answered for; called with `_io` held.
+        """Put the next object, first the one that nobody answered for; called by who leads.
 
         An error goes to all calls that wait. What they gave is theirs to append again; what `write` left stays.
         """
         try:
-            put = self._unanswered = self._unanswered or self._made()
+            put = self._unanswered or self._made()
             self._row.put(put.header, put.data)
         except MillstreamError as error:
             if isinstance(error, FencedError):
                 self._fenced = error
             runs = [] if self._unanswered is None else self._unanswered.runs
-            with self._lock:
+            with self._changed:
                 failed = [run for run in (*runs, *self._waiting) if run.awaited and not run.done]
-                self._waiting = [run for run in self._waiting if not run.awaited]
-            for run in failed:
-                run.error, run.done = error, True
+                self._keep_waiting([run for run in self._waiting if not run.awaited])
+                for run in failed:
+                    run.error, run.done = error, True
+                self._changed.notify_all()
             return
         header = put.header
-        with self._lock:
+        with self._changed:
             self._unanswered = None
             self._number, self._floor = header.number, header.floor
             self._firsts.append((header.first, header.number))
-        for run in put.runs:
-            run.done = True
+            for run in put.runs:
+                run.done = True
+            self._changed.notify_all()
 
     def _made(self) -> _Put:
         """Make the next object of what waits."""
-        with self._lock:
+        with self._changed:
             count, total_bytes = 0, 0
             for run in self._waiting:
                 total_bytes += run.payload_bytes
@@ -238,14 +253,18 @@ class ObjectLog(Log):
             claim=self._claim_number,
         )
         put = _Put(header, header.encode([(run.first, run.records) for run in runs if run.records]), runs)
-        with self._lock:
-            del self._waiting[:count]
-            self._waiting_bytes -= sum(run.payload_bytes for run in runs if not run.awaited)
+        with self._changed:
+            self._unanswered = put
+            self._keep_waiting(self._waiting[count:])
         return put
+
+    def _keep_waiting(self, runs: list[_Run]) -> None:
+        self._waiting = runs
+        self._waiting_bytes = sum(run.payload_bytes for run in runs if not run.awaited)
 
     def _read(self, first: int, start: int, newest: int, waiting: list[_Run]) -> Iterator[LogRecord]:
         for header, data in self._row.read(start, newest):
-            with self._lock:
+            with self._changed:
                 entry = (header.first, header.number)
                 at = bisect.bisect_left(self._firsts, entry)
                 if header.number >= self._floor and entry not in self._firsts[at : at + 1]:
@@ -263,7 +282,7 @@ class ObjectLog(Log):
 
     def _sweep(self) -> None:
         """Remove what was released, once: a sweep under way is not joined by another."""
-        with self._lock:
+        with self._changed:
             if self._sweeping:
                 return
             self._sweeping = True
@@ -277,7 +296,7 @@ class ObjectLog(Log):
             if self._wished_floor > self._floor:
                 # Why durable first: then an object that is missing is known to be released, and any other to be lost.
                 self._await(self._enqueue([], awaited=True))
-            with self._lock:
+            with self._changed:
                 floor = self._floor
                 del self._firsts[: bisect.bisect_left(self._firsts, floor, key=lambda entry: entry[1])]
             self._row.remove_before(floor)
