@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from millstream.cli.exit_status import ExitStatus
 from millstream.demo.server_arguments import add_server_arguments, positive
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_run(commands)
     _add_serve_text(commands)
+    _add_checkpoint(commands)
     return parser
 
 
@@ -109,6 +111,35 @@ def _add_serve_text(commands: argparse._SubParsersAction[argparse.ArgumentParser
     parser = commands.add_parser("serve-text", help="serve lines of text for socket_text_stream", description=about)
     add_server_arguments(parser)
     parser.set_defaults(perform=_serve_text)
+
+
+def _add_checkpoint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    about = "Look at the checkpoint of a program, pin it, or mend it. PATH is what the program has as checkpoint=."
+    parser = commands.add_parser("checkpoint", help="look at a checkpoint, pin it or mend it", description=about)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def add(name: str, text: str, perform: Perform) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        action.add_argument("path", metavar="PATH", help="the checkpoint: a directory, or a URL of an object store")
+        action.set_defaults(perform=perform)
+        return action
+
+    add("show", "say what the checkpoint holds", lambda o: _checkpoint().show(o.path))
+    add("verify", "read every byte of it and say whether it is whole", lambda o: _checkpoint().verify(o.path))
+    diff = add("diff", "say what a changed program does with its state", lambda o: _checkpoint().diff(o.path, o.app))
+    diff.add_argument("app", metavar="APP", type=Path, help="the program, a Python file; it is not started")
+    save = add("save", "pin the newest checkpoint under a name", lambda o: _checkpoint().save(o.path, o.name))
+    save.add_argument("name", metavar="NAME", help="name of the savepoint")
+    skip = add("skip", "give up the batch that waits", lambda o: _checkpoint().skip(o.path, o.batch, o.reason))
+    skip.add_argument("--batch", type=_count, required=True, metavar="T", help="its batch time, as `show` gives it")
+    skip.add_argument("--reason", default="skipped by hand", metavar="TEXT", help="kept with what the batch had read")
+    add("prune", "remove files that nothing needs", lambda o: _checkpoint().tidy(o.path))
+
+
+def _checkpoint() -> ModuleType:
+    from millstream.cli import checkpoint_command
+
+    return checkpoint_command
 
 
 def _demo(options: argparse.Namespace) -> ExitStatus:

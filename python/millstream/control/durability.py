@@ -275,6 +275,9 @@ class Durability:
                     hint="This checkpoint is an old copy, or not the one that the sink was written with: give the "
                     "right checkpoint=, or the output another name= to begin anew.",
                 )
+            if newest_ms is not None and newest_ms == self.journal.history.skipped_ms:
+                what, detail = "was skipped, but a sink has committed it", f"The output {output} has committed it."
+                self._report(newest_ms, what, detail, "on_divergence")
         self.journal.append(SinksOpened(round(self._clock.wall_ms()), dict(committed)))
 
     def persist_feeds(self) -> None:
@@ -326,19 +329,21 @@ class Durability:
             for name, digests in now.inputs.items()
             if name in before.inputs and before.inputs[name] != digests
         }
+        again = "ran again after a restart and"
         if changed:
-            self._report(now.time_ms, "read other records than before", str(changed), "on_input_changed")
+            self._report(now.time_ms, f"{again} read other records", str(changed), "on_input_changed")
         elif committed and before.state != now.state:
-            self._report(now.time_ms, "came to another state", f"{before.state}, now {now.state}", "on_divergence")
+            detail = f"{before.state}, now {now.state}"
+            self._report(now.time_ms, f"{again} came to another state", detail, "on_divergence")
 
     def _report(self, time_ms: int, what: str, detail: str, policy: str) -> None:
         accepted = getattr(self._policies, policy) == "accept"
         if BatchDiverged in self._bus.heard:
             self._bus.post(BatchDiverged(time_ms, what, detail, accepted))
-        logger.warning("The batch %d ran again and %s: %s", time_ms, what, detail)
+        logger.warning("The batch %d %s: %s", time_ms, what, detail)
         if not accepted:
             raise DataError(
-                f"The batch {time_ms} ran again after a restart and {what}.",
+                f"The batch {time_ms} {what}.",
                 detail=detail,
                 hint=f'If this is what you want, for instance because code or data were changed: {policy}="accept".',
             )

@@ -114,12 +114,7 @@ class Checkpoint:
         Raises:
             CorruptSegmentError: a file is damaged or missing.
         """
-        chunks: list[TableChunk] = []
-        written = self.history.checkpoint
-        for name in () if written is None else written.files:
-            chunks.extend(decode_chunk_file(_read(self.storage, name), f"{self.storage.place}/{name}"))
-        chunks.extend(TableChunk(delta.table, delta.partition, delta.data) for delta in self.history.deltas)
-        return chunks
+        return state_chunks(self.storage, self.history)
 
     @property
     def size_bytes(self) -> int:
@@ -132,6 +127,20 @@ class Checkpoint:
             closing.callback(self._lock.release)
             closing.callback(self.blocks.close)
             self.journal.close()
+
+
+def state_chunks(storage: Storage, history: History) -> list[TableChunk]:
+    """Read the state as of the newest batch that is done: chunks in order of batch time.
+
+    Raises:
+        CorruptSegmentError: a file is damaged or missing.
+    """
+    chunks: list[TableChunk] = []
+    written = history.checkpoint
+    for name in () if written is None else written.files:
+        chunks.extend(decode_chunk_file(_read(storage, name), f"{storage.place}/{name}"))
+    chunks.extend(TableChunk(delta.table, delta.partition, delta.data) for delta in history.deltas)
+    return chunks
 
 
 def _read(storage: Storage, name: str) -> bytes:

@@ -1,0 +1,110 @@
+"""`millstream checkpoint`, as a person uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import millstream as ms
+from millstream.cli import main
+from millstream.testing import ManualClock
+
+PROGRAM = """
+import millstream as ms
+ssc = ms.StreamingContext(1.0, name="app")
+pairs = ssc.memory_stream().map(lambda n: (n, n))
+pairs.update_state_by_key(lambda new, old: old, name={name!r}).print()
+ssc.run()
+"""
+
+
+class Crash(BaseException):
+    """Ends a run in the middle of a batch."""
+
+
+def run(path: Path, numbers: list[int], *, crash_on: int | None = None) -> list[Any]:
+    clock, seen = ManualClock(10.0), list[Any]()
+    ssc = ms.StreamingContext(1.0, name="app", checkpoint=path, environment=ms.Environment(clock))
+    stream = ssc.memory_stream(name="numbers")
+
+    def look(rdd: Any) -> None:
+        if crash_on in rdd.collect():
+            raise Crash
+
+    stream.map(lambda n: (n, n)).update_state_by_key(lambda new, old: sum(new, old or 0), name="sums").collect_to(seen)
+    stream.foreach_rdd(look)
+    ssc.start()
+    for n in numbers:
+        stream.push(n)
+        clock.advance(1.0)
+    ssc.stop(graceful=False)
+    return seen
+
+
+def test_show_says_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, [1, 2, 2])
+    assert main(["checkpoint", "show", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "program      app" in shown
+    assert "sums  update_state_by_key, 2 keys" in shown
+    assert "waits" not in shown
+
+
+def test_verify_finds_a_flipped_bit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, [1])
+    assert main(["checkpoint", "verify", str(tmp_path)]) == 0
+    (state,) = (tmp_path / "state").iterdir()
+    data = bytearray(state.read_bytes())
+    data[-3] ^= 1
+    state.write_bytes(data)
+    assert main(["checkpoint", "verify", str(tmp_path)]) == 1
+    assert state.name in capsys.readouterr().err
+
+
+def test_a_batch_that_waits_is_shown_and_can_be_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, [1, 13], crash_on=13)
+    assert main(["checkpoint", "skip", str(tmp_path), "--batch", "11000"]) == 2
+    assert "12000" in capsys.readouterr().err
+    main(["checkpoint", "show", str(tmp_path)])
+    assert "waits        the batch 12000" in capsys.readouterr().out
+    assert main(["checkpoint", "skip", str(tmp_path), "--batch", "12000", "--reason", "poison"]) == 0
+    capsys.readouterr()
+    main(["checkpoint", "show", str(tmp_path)])
+    assert "poison" in capsys.readouterr().out
+    assert run(tmp_path, [2, 2, 2])[-1] == [(1, 1), (2, 6)]
+
+
+def test_save_pins_what_prune_keeps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, [1])
+    assert main(["checkpoint", "save", str(tmp_path), "first"]) == 0
+    assert main(["checkpoint", "save", str(tmp_path), "first"]) == 2
+    assert main(["checkpoint", "save", str(tmp_path), "no/name"]) == 2
+    stray = tmp_path / "state" / "99-9-9"
+    stray.write_bytes(b"left by a start that was cut short")
+    assert main(["checkpoint", "prune", str(tmp_path)]) == 0
+    assert not stray.exists()
+    assert main(["checkpoint", "verify", str(tmp_path)]) == 0
+    assert "1 savepoints" in capsys.readouterr().out
+
+
+def test_diff_says_what_a_changed_program_does_with_the_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "checkpoint", [1])
+    app = tmp_path / "app.py"
+    for name, status, said in (("sums", 0, "sums: goes on"), ("totals", 1, "would be lost")):
+        app.write_text(PROGRAM.format(name=name))
+        assert main(["checkpoint", "diff", str(tmp_path / "checkpoint"), str(app)]) == status
+        assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("action", ["show", "verify", "prune"])
+def test_a_place_without_a_checkpoint_is_said_and_left_alone(
+    action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "nothing"
+    assert main(["checkpoint", action, str(place)]) == 2
+    assert "no checkpoint" in capsys.readouterr().err
+    assert not place.exists()
