@@ -87,13 +87,16 @@ def _tables_of(app: Path) -> tuple[TableIdentity, ...]:
     def capture(ssc: StreamingContext) -> None:
         raise _PutTogether(DurableState(ssc.program.graph, ssc.context.backend).tables)
 
-    StreamingContext.on_start(capture)
-    sys.argv = [str(app)]
-    sys.path.insert(0, str(app.resolve().parent))
+    forget = StreamingContext.on_start(capture)
+    arguments, paths = sys.argv, sys.path
+    sys.argv, sys.path = [str(app)], [str(app.resolve().parent), *paths]
     try:
         runpy.run_path(str(app), run_name="__main__")
     except _PutTogether as program:
         return program.tables
+    finally:
+        sys.argv, sys.path = arguments, paths
+        forget()
     raise LifecycleError(
         f"{app} ended without starting a stream.",
         detail="It made no StreamingContext, or did not call start() or run() on it.",

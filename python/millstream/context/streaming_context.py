@@ -174,9 +174,18 @@ class StreamingContext(SourceMethods):
         return cls._active.get(name)
 
     @classmethod
-    def on_start(cls, tell: Callable[[StreamingContext], None]) -> None:
-        """Have `tell` called with every context of this process before it starts, such as to add a listener."""
+    def on_start(cls, tell: Callable[[StreamingContext], None]) -> Callable[[], None]:
+        """Have `tell` called with every context of this process before it starts, such as to add a listener.
+
+        Returns:
+            A function that ends this.
+        """
         cls._starting = (*cls._starting, tell)
+
+        def forget() -> None:
+            cls._starting = tuple(other for other in cls._starting if other is not tell)
+
+        return forget
 
     @property
     def state(self) -> State:
