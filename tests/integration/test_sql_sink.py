@@ -27,7 +27,7 @@ from millstream.errors import (
 from millstream.model.batch import Batch
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import SinkLineage
-from millstream.sinks.sql.sql_sink import SqlSink
+from millstream.sinks.sql.sql_sink import SqlMode, SqlSink
 from millstream.testing import run_batches
 
 LINEAGE = SinkLineage("lineage-1", "words", epoch=1)
@@ -114,6 +114,43 @@ def test_values_arrive_as_they_are(postgres_table: Table) -> None:
         (1, "\\N\t\n\\", {"k": [None, "ß"]}, [1, 2], None, 10**30),
         (2, None, None, None, None, None),
     ]
+
+
+@pytest.mark.parametrize("rows", [3, 1_000])
+def test_names_that_must_be_quoted(table: Table, rows: int) -> None:
+    create = 'CREATE TABLE "Order" ("select %s" TEXT PRIMARY KEY, "a ""b""" INTEGER, "Ä%" INTEGER)'
+    table.do(create if "sqlite" in table.url else create.replace("%", "%%"))
+    modes: tuple[SqlMode, ...] = ("append", "upsert")
+    for mode in modes:
+        sink = SqlSink(table.url, "Order", mode=mode)
+        sink.open(SinkLineage("lineage-1", mode))
+        write(sink, 1_000, [{"select %s": f"{number:04d}", 'a "b"': number, "Ä%": None} for number in range(rows)])
+        table.do('DELETE FROM "Order"') if mode == "append" else None
+    assert len(table.rows("*", '"Order"')) == rows
+
+
+def test_a_table_of_another_schema(postgres_table: Table) -> None:
+    postgres_table.do("CREATE SCHEMA other", "CREATE TABLE other.words (word TEXT PRIMARY KEY, count INTEGER)")
+    modes: tuple[SqlMode, ...] = ("append", "upsert")
+    for number, mode in enumerate(modes):
+        sink = SqlSink(postgres_table.url, "words", schema="other", mode=mode)
+        sink.open(SinkLineage("lineage-1", mode))
+        write(sink, 1_000, [{"word": f"w{index}", "count": number} for index in range(number * 1_000 + 1)])
+    assert postgres_table.rows(table="other.words")[0] == ("w0", 1)
+    assert postgres_table.rows() == []
+    assert postgres_table.rows("last_ms", "other.millstream_commits") == [(1_000,), (1_000,)]
+
+
+def test_many_rows_are_replaced_as_few_are(table: Table) -> None:
+    few, many = (table.sink(SinkLineage("lineage-1", name), mode="upsert", key="word") for name in "ab")
+    write(many, 1_000, [(f"w{number % 400}", number) for number in range(1_000)])
+    expected = sorted((f"w{number % 400}", number) for number in range(600, 1_000))
+    assert table.rows() == expected
+    write(many, 2_000, [(f"w{number % 400}", number + 1) for number in range(600, 1_000)])
+    for number in range(600, 1_000, 100):
+        part = [(f"w{each % 400}", each + 2) for each in range(number, number + 100)]
+        write(few, number, part)
+    assert table.rows() == sorted((word, number + 2) for word, number in expected)
 
 
 @pytest.mark.parametrize("mode", ["append", "upsert"])

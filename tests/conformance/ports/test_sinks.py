@@ -16,6 +16,8 @@ from millstream.sinks.manifest_files import ManifestFiles
 from millstream.sinks.parquet_files import ParquetFiles
 from millstream.sinks.pickle_files import PickleFiles
 from millstream.sinks.read_committed import read_committed
+from millstream.sinks.sql import sql_sink
+from millstream.sinks.sql.row_writers import AnyRows
 from millstream.sinks.sql.sql_sink import SqlSink
 from millstream.sinks.text_files import TextFiles
 from millstream.testing.conformance import MemorySink, SinkSuite
@@ -219,3 +221,24 @@ class TestSqliteUpsert(Upserts, TestSqlite):
 
 class TestPostgresUpsert(Upserts, TestPostgres):
     """The same with rows that are replaced by key."""
+
+
+class ThroughSqlAlchemy(SqlSuite):
+    """The way that every other database takes."""
+
+    @pytest.fixture(autouse=True)
+    def way(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sql_sink, "writer_for", lambda dialect, table, key: AnyRows(table, key))
+        monkeypatch.setattr(sql_sink, "converter_for", lambda dialect, column: None)
+
+
+class TestSqliteThroughSqlAlchemy(ThroughSqlAlchemy, TestSqlite):
+    """Rows that are added."""
+
+
+class TestSqliteUpsertThroughSqlAlchemy(ThroughSqlAlchemy, Upserts, TestSqlite):
+    """Rows that are replaced by key."""
+
+
+class TestPostgresUpsertThroughSqlAlchemy(ThroughSqlAlchemy, Upserts, TestPostgres):
+    """Rows that are replaced by key."""

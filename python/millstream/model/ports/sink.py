@@ -52,13 +52,19 @@ class SinkLineage:
 class Sink(ABC, Generic[T_contra]):
     """Where the records of a batch go, exactly once.
 
-    `open`, `commit`, `discard` and `close` are called on the driver, one at a time; `stage` on executors, from
-    a pickled copy of the opened object. For each batch: `stage` for every partition (again for a retried
-    attempt), then `commit` with the receipts of one complete attempt; or `discard`.
+    `open`, `commit`, `discard` and `close` are called on the driver, one at a time, not always from the same thread;
+    `stage` on executors, from a pickled copy of the opened object, or from that object itself. For each batch:
+    `stage` for every partition (again for a retried attempt), then `commit` with the receipts of one complete
+    attempt, in order of batch time; or `discard`.
 
-    A crash after `stage` leaves staged data that nobody sees; `open` of the next driver may clear it. A crash
-    in or after `commit`, before the engine noted it, makes the engine ask `open` which batch was newest: so
-    commit and the record of it must be one atomic step.
+    A crash after `stage` leaves staged data that nobody sees; `open` of the next driver may clear it. A crash in or
+    after `commit`, before the engine noted it, makes the engine ask `open` which batch was newest: so commit and the
+    record of it must be one atomic step. The next driver may have another number of partitions.
+
+    A driver that was paused may wake up when its successor, which has a larger epoch, is at work. Whatever it does
+    then must change nothing: `open` leaves the epoch where `commit` looks.
+
+    `millstream.testing.conformance.SinkSuite` tests all this; docs/custom-sinks.md shows a whole sink.
     """
 
     name: str = "sink"
@@ -68,8 +74,11 @@ class Sink(ABC, Generic[T_contra]):
     def open(self, lineage: SinkLineage) -> int | None:
         """Get ready and give the newest committed batch time of this lineage and output, in ms, or None.
 
+        Called once by each driver, before anything is staged. Batches without records need not be remembered.
+
         Raises:
             InvalidError: the sink can never work as configured.
+            FencedError: a driver of a larger epoch has opened this output.
             SinkUnavailableError: it may work later; the engine tries again.
         """
 
@@ -77,7 +86,12 @@ class Sink(ABC, Generic[T_contra]):
     def stage(self, batch: Batch, partition: int, data: Partition[Any]) -> Receipt:
         """Write one partition so that nobody sees it yet. May be called again for the same partition.
 
-        Names must carry epoch, batch time and `batch.attempt`, so that a late attempt cannot touch another's.
+        Names must carry epoch, batch time and `batch.attempt`, so that a late attempt cannot touch another's. What
+        reading the records raises is passed on.
+
+        Raises:
+            ArgumentTypeError, DataError: a record does not fit; name it. The stream stops.
+            SinkUnavailableError: may pass; the attempt is discarded, and the batch is run again.
         """
 
     @abstractmethod
@@ -89,8 +103,9 @@ class Sink(ABC, Generic[T_contra]):
             receipts: what `stage` gave, in order of partitions.
 
         Raises:
-            FencedError: a newer driver has committed: stop.
-            SinkUnavailableError: may pass; commit is called again.
+            FencedError: a newer driver has opened this output: stop.
+            SinkUnavailableError: may pass, or whether it went through is not known; commit is called again.
+            DataError: the target refuses a record; name it. The stream stops.
         """
 
     @abstractmethod

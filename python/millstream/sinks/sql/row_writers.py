@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream.errors import ConfigurationError
@@ -83,14 +83,9 @@ class SqliteRows(RowWriter):
     """Writes by SQLite's own loop over rows, about five times as fast as rows that SQLAlchemy prepares."""
 
     def write(self, connection: sa.Connection, columns: tuple[str, ...], rows: list[Row]) -> None:
-        quote = connection.dialect.identifier_preparer
-        names = [quote.quote(name) for name in columns]
         places = ", ".join("?" * len(columns))
-        statement = f"INSERT INTO {quote.format_table(self.table)} ({', '.join(names)}) VALUES ({places})"
-        if self.key:
-            keys = ", ".join(quote.quote(name) for name in self.key)
-            statement += f" ON CONFLICT ({keys}) DO {_action(quote, columns, self.key)}"
-        connection.exec_driver_sql(statement, rows)
+        into = f"INSERT INTO {_quoted_table(self.table)} ({_quoted(columns)}) VALUES ({places})"
+        connection.exec_driver_sql(f"{into} {_on_conflict(columns, self.key)}", rows)
 
 
 class PostgresRows(RowWriter):
@@ -102,41 +97,32 @@ class PostgresRows(RowWriter):
 
     def write(self, connection: sa.Connection, columns: tuple[str, ...], rows: list[Row]) -> None:
         raw: Any = connection.connection.driver_connection
-        quote = connection.dialect.identifier_preparer
-        table = quote.format_table(self.table)
-        names = ", ".join(quote.quote(name) for name in columns)
+        table, names = _quoted_table(self.table), _quoted(columns)
         with raw.cursor() as cursor:
             if not self.key:
                 _copy(cursor, f"COPY {table} ({names}) FROM STDIN", rows)
-                return
-            if len(rows) <= SINGLE_UPSERTS_MAX:
-                places = ", ".join(["%s"] * len(columns))
-                cursor.executemany(
-                    f"INSERT INTO {table} ({names}) VALUES ({places}) {self._on_conflict(quote, columns)}", rows
-                )
-                return
-            staged = f"millstream_{_digest(table, names)}"
-            cursor.execute(
-                f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ON COMMIT DELETE ROWS AS "
-                f"SELECT 0::bigint AS millstream_place, {names} FROM {table} WITH NO DATA"
-            )
-            # Why: this transaction may have written other rows before.
-            cursor.execute(f"DELETE FROM {staged}")
-            numbered = [(place, *row) for place, row in enumerate(rows)]
-            _copy(cursor, f"COPY {staged} (millstream_place, {names}) FROM STDIN", numbered)
-            cursor.execute(self._replace(quote, table, staged, columns, names))
+            elif len(rows) <= SINGLE_UPSERTS_MAX:
+                # Why doubled: the driver takes a single one for the place of a value.
+                into = f"INSERT INTO {table} ({names}) VALUES ".replace("%", "%%")
+                how = _on_conflict(columns, self.key).replace("%", "%%")
+                cursor.executemany(f"{into} ({', '.join(['%s'] * len(columns))}) {how}", rows)
+            else:
+                self._replace(cursor, table, columns, rows)
 
-    def _replace(self, quote: Any, table: str, staged: str, columns: tuple[str, ...], names: str) -> str:
-        keys = ", ".join(quote.quote(name) for name in self.key)
-        # Why the database picks the newest row of each key: only it knows which keys are equal.
-        return (
-            f"INSERT INTO {table} ({names}) SELECT DISTINCT ON ({keys}) {names} FROM {staged} "
-            f"ORDER BY {keys}, millstream_place DESC {self._on_conflict(quote, columns)}"
+    def _replace(self, cursor: Any, table: str, columns: tuple[str, ...], rows: list[Row]) -> None:
+        names, keys = _quoted(columns), _quoted(self.key)
+        staged = f"millstream_{_digest(table, names)}"
+        cursor.execute(
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ON COMMIT DELETE ROWS AS "
+            f"SELECT 0::bigint AS millstream_place, {names} FROM {table} WITH NO DATA"
         )
-
-    def _on_conflict(self, quote: Any, columns: tuple[str, ...]) -> str:
-        keys = ", ".join(quote.quote(name) for name in self.key)
-        return f"ON CONFLICT ({keys}) DO {_action(quote, columns, self.key)}"
+        # Why: this transaction may have written other rows before.
+        cursor.execute(f"DELETE FROM {staged}")
+        numbered = [(place, *row) for place, row in enumerate(rows)]
+        _copy(cursor, f"COPY {staged} (millstream_place, {names}) FROM STDIN", numbered)
+        # Why the database picks the newest row of each key: only it knows which keys are equal.
+        newest = f"SELECT DISTINCT ON ({keys}) {names} FROM {staged} ORDER BY {keys}, millstream_place DESC"
+        cursor.execute(f"INSERT INTO {table} ({names}) {newest} {_on_conflict(columns, self.key)}")
 
 
 def writer_for(dialect: sa.Dialect, table: sa.Table, key: tuple[str, ...]) -> RowWriter:
@@ -173,9 +159,22 @@ def _in_utc(value: Any) -> Any:
     return value
 
 
-def _action(quote: Any, columns: tuple[str, ...], key: tuple[str, ...]) -> str:
-    rest = [quote.quote(name) for name in columns if name not in key]
-    return f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in rest)}" if rest else "NOTHING"
+def _on_conflict(columns: tuple[str, ...], key: tuple[str, ...]) -> str:
+    """Give the clause that replaces the row of the same key; empty where rows are added."""
+    if not key:
+        return ""
+    rest = [_quoted([name]) for name in columns if name not in key]
+    action = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in rest)}" if rest else "NOTHING"
+    return f"ON CONFLICT ({_quoted(key)}) DO {action}"
+
+
+def _quoted(names: Sequence[str]) -> str:
+    """Give names as PostgreSQL and SQLite read them, just as they are written in the database."""
+    return ", ".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def _quoted_table(table: sa.Table) -> str:
+    return _quoted([table.name]) if table.schema is None else f"{_quoted([table.schema])}.{_quoted([table.name])}"
 
 
 def _copy(cursor: Any, statement: str, rows: list[Row]) -> None:
