@@ -117,10 +117,14 @@ class KafkaCluster:
             self._launch(node)
         self.wait_ready()
 
-    def start_node(self, number: int) -> None:
-        """Start a broker that was killed, on its data, and wait until it answers."""
+    def start_node(self, number: int, *, wait: bool = True) -> None:
+        """Start a broker that was killed, on its data, and wait until it answers.
+
+        Call it in a thread that lives as long as the broker should: it dies with the one that started it.
+        """
         self._launch(self._node(number))
-        self.wait_ready()
+        if wait:
+            self.wait_ready()
 
     def kill(self, number: int = 1) -> None:
         """Kill a broker with SIGKILL."""
