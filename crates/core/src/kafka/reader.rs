@@ -214,6 +214,10 @@ struct Feed {
     records: Records,
     bytes: usize,
     kept: VecDeque<Kept>,
+    /// Whether ranges are read again, so that keeping them is worth the memory.
+    keeps: bool,
+    /// Where the range began that was read last.
+    last_from: i64,
     last_read: Instant,
     buffer: Vec<*mut ffi::rd_kafka_message_t>,
     client: Arc<Client>,
@@ -247,6 +251,8 @@ impl Feed {
             records: Records::new(),
             bytes: 0,
             kept: VecDeque::new(),
+            keeps: false,
+            last_from: -1,
             last_read: Instant::now(),
             buffer: vec![ptr::null_mut(); BULK],
             client,
@@ -258,6 +264,10 @@ impl Feed {
         self.last_read = Instant::now();
         if let Some(kept) = self.kept_range(from, until) {
             return Ok(Some(kept));
+        }
+        if self.last_from == from && self.begun < 0 {
+            // Several outputs read it: each of them will want the next ones too.
+            self.keeps = true;
         }
         let goes_on = self.queue.is_some()
             && ((self.begun == from && self.position >= from)
@@ -473,7 +483,9 @@ impl Feed {
 
     /// Make columns of what was collected.
     fn cut(&mut self) {
-        let records = std::mem::take(&mut self.records);
+        // The next ones are about as many and as long.
+        let renewed = self.records.renewed();
+        let records = std::mem::replace(&mut self.records, renewed);
         self.bytes += records.bytes();
         self.full.push(records.finish(&self.topic, self.partition));
     }
@@ -486,8 +498,12 @@ impl Feed {
         self.begun = -1;
         // Behind the range nothing was read: what was passed over there is no record.
         self.position = until;
+        self.last_from = from;
         let batches = std::mem::take(&mut self.full);
         let bytes = std::mem::take(&mut self.bytes);
+        if !self.keeps {
+            return batches;
+        }
         let mut held = bytes;
         let fits = self.kept.iter().rev().take_while(|kept| {
             held += kept.bytes;
