@@ -80,6 +80,11 @@ class BatchWork:
         self._committed: dict[str, int | None] = {}
         self._works: dict[int, _Work] = {}
 
+    @property
+    def keeps_blocks(self) -> bool:
+        """Whether blocks that no batch had survive the process."""
+        return self._durability is not None
+
     def begin(self, zero_ms: int) -> None:
         """Name the zero time of the grid; nothing is planned before."""
         self._zero_ms = zero_ms

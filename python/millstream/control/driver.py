@@ -145,6 +145,9 @@ class Driver:
         Returns:
             False when the time ran out first, or when called from the loop itself, which cannot wait for its own end.
         """
+        if graceful and not self.ended.is_set():
+            waits = "its receivers, and the batches of what they received"
+            logger.info("The stream %s stops: it waits for %s.", self._stream, waits)
         self.post(StopRequested(graceful))
         if timeout_s is not None:
             # Only after the request: the machine takes a time-out as the end of a stop that it knows of.
@@ -334,8 +337,12 @@ class Driver:
             logger.error("The stream stopped: %s: %s", type(error).__name__, error)
         self._receivers.close()
         self._batches.close(in_order=error is None)
+        kept = self._batches.keeps_blocks
+        for name, records in left.items():
+            fate = "kept in the checkpoint, and come first at the next start" if kept else "lost with the process"
+            logger.warning("%d records of the input %s were not processed: they are %s.", records, name, fate)
         text = None if error is None else f"{type(error).__name__}: {error}"
-        self._bus.close(StreamingStopped(self._clock.wall_ms(), text, dict(left)), _LISTENERS_END_S)
+        self._bus.close(StreamingStopped(self._clock.wall_ms(), text, dict(left), kept), _LISTENERS_END_S)
         if self._tuning is not None:
             self._tuning.restore()
         with self._end_lock:

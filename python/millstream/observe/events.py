@@ -382,11 +382,13 @@ class StreamingStopped:
         time_ms: wall time.
         error: why it failed, or None.
         left: records that were received and not processed, by input.
+        kept: they are in the checkpoint, and come first when the program is started again; False: they are lost.
     """
 
     time_ms: float
     error: str | None
     left: Mapping[str, int] = field(default_factory=dict)
+    kept: bool = False
 
 
 Event: TypeAlias = (

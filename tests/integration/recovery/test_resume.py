@@ -225,3 +225,33 @@ def test_what_a_sender_sends_again_is_dropped_by_its_position(tmp_path: Path) ->
     for count in (3, 5):
         run(count)
     assert seen == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_stop_says_what_becomes_of_records_that_were_not_processed(
+    durable: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, seen, stopped = ManualClock(10.0), list[int](), list[ms.StreamingStopped]()
+
+    class Notes(ms.StreamingListener):
+        def on_streaming_stopped(self, event: ms.StreamingStopped) -> None:
+            stopped.append(event)
+
+    def start() -> tuple[ms.StreamingContext, Any]:
+        place = tmp_path if durable else None
+        ssc = ms.StreamingContext(1.0, name="app", checkpoint=place, environment=ms.Environment(clock))
+        numbers = ssc.memory_stream(name="numbers")
+        numbers.foreach_rdd(lambda rdd: seen.extend(rdd.collect()))
+        ssc.add_listener(Notes())
+        ssc.start()
+        return ssc, numbers
+
+    ssc, numbers = start()
+    numbers.push_many([1, 2])
+    ssc.stop(graceful=False)
+    assert (stopped[0].left, stopped[0].kept) == ({"numbers": 2}, durable)
+    assert f"2 records of the input numbers were not processed: they are {'kept' if durable else 'lost'}" in caplog.text
+    ssc, _numbers = start()
+    clock.advance(1.0)
+    ssc.stop(graceful=False)
+    assert seen == ([1, 2] if durable else [])
