@@ -321,8 +321,8 @@ class StreamingContext(SourceMethods):
         Args:
             graceful: receivers stop, and what they received is processed first; False: only the batch that runs
                 is finished.
-            timeout: seconds after which a graceful stop gives up what is left. With a checkpoint that is kept, and comes
-                first when the program is started again; without one it is lost. The log says how many records.
+            timeout: seconds after which a graceful stop gives up what is left. With a checkpoint that is kept, and
+                comes first when the program is started again; without one it is lost. The log says how many records.
 
         Returns:
             False when the stream has not ended yet: the time ran out, or the call came from one of its functions.
