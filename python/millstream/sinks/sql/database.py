@@ -157,7 +157,6 @@ def _parsed(url: Any) -> sa.URL:
         )
     try:
         parsed = sa.make_url(url)
-        dialect = parsed.get_dialect()
     except Exception:
         # Why not the cause: its text may hold a part of the password.
         raise ConfigurationError(
@@ -168,7 +167,14 @@ def _parsed(url: Any) -> sa.URL:
         ) from None
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
+    try:
         dialect = parsed.get_dialect()
+    except (ImportError, sa.exc.ArgumentError) as error:
+        raise ConfigurationError(
+            f"SQLAlchemy knows no database of the name {parsed.drivername}.",
+            detail=f"{parsed.set(query={}).render_as_string(hide_password=True)}: {error}",
+            hint="Begin the URL with postgresql, sqlite, mysql+pymysql or the like, and install its dialect.",
+        ) from None
     if dialect.is_async:
         raise ConfigurationError(
             "The driver of the database is asynchronous.",

@@ -30,7 +30,7 @@ def test_an_error_that_would_tell_a_password_is_no_cause() -> None:
     [
         ("not a url", "cannot be understood"),
         ("postgresql://ann:s3cret@x@y:z/shop", "cannot be understood"),
-        ("nothing://ann:s3cret@host/shop", "cannot be understood"),
+        ("nothing://ann:s3cret@host/shop", "no database of the name nothing"),
         ("postgresql+asyncpg://ann:s3cret@host/shop", "asynchronous"),
         ("sqlite://", "keeps nothing"),
         ("sqlite:///:memory:", "keeps nothing"),
