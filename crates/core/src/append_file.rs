@@ -124,15 +124,20 @@ fn reserve(file: &mut File, size_bytes: u64) -> io::Result<()> {
         if size_bytes == 0 {
             return Ok(());
         }
-        // SAFETY: the descriptor is open for writing as long as `file` lives; no memory is passed.
-        let done = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size_bytes as libc::off_t) };
-        if done == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        // Why these: file systems without the call, such as overlays and some network ones.
-        if !matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) {
-            return Err(error);
+        loop {
+            // SAFETY: the descriptor is open for writing as long as `file` lives; no memory is passed.
+            let done =
+                unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size_bytes as libc::off_t) };
+            if done == 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                // File systems without the call, such as some overlays and network ones.
+                Some(libc::EOPNOTSUPP | libc::ENOSYS) => break,
+                _ => return Err(error),
+            }
         }
     }
     write_zeros(file, size_bytes)

@@ -74,7 +74,7 @@ def _counts(storage: Storage, folder: str, segment: SegmentId, log: FoundLog) ->
         log.torn = TornTail(file, found.end, len(data.rstrip(b"\0")) - found.end)
     if not found.groups:
         return False
-    log.released, log.next_number = found.released, found.next
+    log.released, log.next_number = found.released, max(found.next, found.released)
     log.certain_next = found.durable_next if found.durable else segment.first
     before = [ClosedSegment(SegmentId(first, counter), end, next) for first, counter, end, next in found.previous]
     log.closed = [closed for closed in before if closed.next > log.released]

@@ -13,7 +13,8 @@ class LogRecord(NamedTuple):
     """One record of a log as it was read.
 
     Attributes:
-        number: the place of the record in the log: 0, 1, 2, ... over all its life.
+        number: the place of the record in the log: 0, 1, 2, ... over all its life. The numbers of an `append` that
+            raised may be left out.
         kind: what the bytes are; a number that the log's owner gave.
         data: the bytes.
     """
@@ -32,6 +33,8 @@ class Log(ABC):
     @abstractmethod
     def append(self, records: Sequence[tuple[int, Bytes]]) -> int:
         """Write records next to each other and return when they, and all before them, are durable.
+
+        After a crash in the middle either all of them are there or none.
 
         Args:
             records: (kind, bytes) each; kinds are 0 to 255.

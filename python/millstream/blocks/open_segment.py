@@ -54,13 +54,20 @@ class OpenSegment:
         return self.durable + needed <= self._size_bytes and not self.failed
 
     def begin(
-        self, runs: Sequence[tuple[int, Sequence[tuple[int, Bytes]]]], released: int, previous: Sequence[ClosedSegment]
+        self,
+        runs: Sequence[tuple[int, Sequence[tuple[int, Bytes]]]],
+        released: int,
+        next: int,
+        previous: Sequence[ClosedSegment],
     ) -> None:
-        """Write the header and the first group, and make them durable: from then on the segment counts."""
+        """Write the header, which names the segments before, and the first group; from then on the segment counts.
+
+        The other arguments are those of `append`.
+        """
         from millstream._core import segment_header
 
         header = segment_header(self.id, released, [(*closed.id, closed.end, closed.next) for closed in previous])
-        self._put(runs, released, self.id.first, header)
+        self._put(runs, released, next, header)
 
     def append(self, runs: Sequence[tuple[int, Sequence[tuple[int, Bytes]]]], released: int, next: int) -> None:
         """Write a group and make it durable.

@@ -26,12 +26,13 @@ READ_TRIES_MAX = 5
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """Records that one call gave, waiting for the next group."""
+    """Records that one call gave, waiting for the next group; a mark has none, and makes a release durable."""
 
     first: int
     records: list[tuple[int, Bytes]]
     payload_bytes: int
     awaited: bool
+    is_mark: bool = False
     done: bool = False
     error: BaseException | None = None
 
@@ -131,16 +132,16 @@ class SegmentLog(Log):
     def release(self, before: int) -> None:
         self._check_usable()
         with self._lock:
-            self._released = max(self._released, min(before, self._next_number))
-            free = any(closed.next <= self._released for closed in self._closed_segments)
+            self._released = released = max(self._released, min(before, self._next_number))
+            free = any(closed.next <= released for closed in self._closed_segments)
         if not free:
             return
         # Why durable first: then a file that is missing is known to be released, and any other to be lost.
-        self._await(self._enqueue([], awaited=True))
+        self._await(self._enqueue([], awaited=True, is_mark=True))
         with self._io:
             segments = self._closed_segments
-            self._closed_segments = [closed for closed in segments if closed.next > self._released]
-            self._garbage += [closed.id for closed in segments if closed.next <= self._released]
+            self._closed_segments = [closed for closed in segments if closed.next > released]
+            self._garbage += [closed.id for closed in segments if closed.next <= released]
             self._remove_garbage()
 
     def close(self) -> None:
@@ -157,11 +158,11 @@ class SegmentLog(Log):
             if self._segment is not None:
                 self._close_file(self._segment)
 
-    def _enqueue(self, records: list[tuple[int, Bytes]], *, awaited: bool) -> _Run:
+    def _enqueue(self, records: list[tuple[int, Bytes]], *, awaited: bool, is_mark: bool = False) -> _Run:
         payload_bytes = sum([len(data) if isinstance(data, bytes) else data.nbytes for _, data in records])
         with self._lock:
             self._check_usable()
-            run = _Run(self._next_number, records, payload_bytes, awaited)
+            run = _Run(self._next_number, records, payload_bytes, awaited, is_mark)
             self._next_number += len(records)
             self._waiting.append(run)
             if not awaited:
@@ -187,7 +188,8 @@ class SegmentLog(Log):
             runs, self._waiting = self._waiting, []
             self._waiting_bytes = 0
         try:
-            self._put(runs)
+            if any(run.records or run.is_mark for run in runs):
+                self._put(runs)
         except BaseException as error:
             self._give_up_segment()
             for run in runs:
@@ -212,7 +214,7 @@ class SegmentLog(Log):
         if segment is None or not segment.has_room(count, payload_bytes):
             self._give_up_segment()
             segment = self._begin_segment(count, payload_bytes)
-            segment.begin(groups, self._released, self._closed_segments)
+            segment.begin(groups, self._released, runs[0].first, self._closed_segments)
             self._remove_garbage()
         else:
             segment.append(groups, self._released, runs[0].first)

@@ -158,6 +158,32 @@ def test_a_crash_between_the_mark_of_a_release_and_its_removals(storage: Simulat
     assert all(name >= "00000000000000000006" for name in storage.names("log"))
 
 
+def test_the_numbers_of_failed_appends_can_be_released(storage: SimulatedStorage) -> None:
+    log = SegmentLog(storage, "log", segment_bytes=500)
+    log.append([(1, b"x" * 300)])
+    storage.faults.fail("sync")
+    with pytest.raises(StorageUnavailableError):
+        log.append([(1, b"failed")] * 5)
+    log.release(6)
+    for machine in (False, True):
+        storage = storage.crash(machine=machine)
+        assert SegmentLog(storage, "log").next_number == 6
+    log = SegmentLog(storage, "log")
+    assert log.append([(1, b"next")]) == 6
+    assert [record.data for record in log.read()] == [b"next"]
+
+
+def test_an_append_of_nothing_waits_for_nothing(storage: SimulatedStorage) -> None:
+    log = SegmentLog(storage, "log")
+    log.append([(1, b"a")])
+    operations = storage.faults.operations
+    assert log.append([]) == 1
+    assert storage.faults.operations == operations
+    log.write([(1, b"b")])
+    log.append([])
+    assert storage.faults.operations > operations
+
+
 def test_all_who_wait_are_told_of_a_failure(storage: SimulatedStorage) -> None:
     log = CrowdedLog(storage, "log", wait_for=6)
     log.append([(1, b"first")])
