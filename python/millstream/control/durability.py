@@ -296,7 +296,12 @@ class Durability:
         return number
 
     def before_plan(self) -> None:
-        """Make the blocks durable that were taken; the plan that names them follows."""
+        """Make the blocks durable that were taken; the plan that names them follows.
+
+        Raises:
+            FencedError: another driver has the checkpoint now.
+        """
+        self.checkpoint.lock.check()
         self.checkpoint.blocks.sync()
 
     def after_plan(self) -> None:

@@ -35,12 +35,13 @@ class Checkpoint:
         blocks: the write-ahead log.
 
     Attributes:
+        lock: as given.
         is_new: no driver has run with it.
     """
 
     def __init__(self, storage: Storage, lock: Lock, identity: Identity, journal: LogJournal, blocks: BlockLog) -> None:
         self.storage = storage
-        self._lock = lock
+        self.lock = lock
         self.identity = identity
         self.journal = journal
         self.blocks = blocks
@@ -124,7 +125,7 @@ class Checkpoint:
     def close(self) -> None:
         """Let go of the logs, and then of the lock."""
         with ExitStack() as closing:
-            closing.callback(self._lock.release)
+            closing.callback(self.lock.release)
             closing.callback(self.blocks.close)
             self.journal.close()
 

@@ -68,6 +68,7 @@ class CheckpointWriter:
         self._last_ms = environment.clock.monotonic_ms()
         self._names = itertools.count()
         self._known_whole_bytes: int | None = None
+        self._files = {name for written in checkpoint.history.checkpoints for name in written.files}
         self._writing: CheckpointWritten | None = None
         self._deltas_count = 0
         self._deltas_bytes = 0
@@ -220,13 +221,15 @@ class CheckpointWriter:
         """Let go of what neither of the two newest checkpoints nor a savepoint needs."""
         checkpoint = self._checkpoint
         kept = checkpoint.history.checkpoints
+        self._files.update(name for written in kept for name in written.files)
         if len(kept) < 2:
             return
         checkpoint.journal.release(min(written.since for written in kept))
         needed = {name for written in kept for name in written.files} | files_held(checkpoint.storage)
-        for name in checkpoint.storage.names(STATE_FOLDER):
-            if f"{STATE_FOLDER}/{name}" not in needed:
-                checkpoint.storage.remove(f"{STATE_FOLDER}/{name}")
+        # Why not all files that are there: a driver that slept through a takeover would remove those of the next one.
+        for name in self._files - needed:
+            checkpoint.storage.remove(name)
+        self._files &= needed
 
     @property
     def _whole_bytes(self) -> int:
