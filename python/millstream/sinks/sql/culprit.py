@@ -36,10 +36,15 @@ def find_culprit(connection: sa.Connection, writer: RowWriter, groups: list[RowG
     Returns:
         The first row that the database refuses after all before it were written; None when it takes all of them now.
     """
+    import sqlalchemy as sa
+
     try:
         if connection.dialect.name == "postgresql":
             # What is checked at the end of a transaction only would show no culprit.
             connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+        if connection.dialect.name == "sqlite":
+            # Its driver begins a transaction with a change only; without one the end of a savepoint would commit.
+            connection.execute(sa.delete(writer.table).where(sa.false()))
         for columns, rows in groups:
             if (found := _in(connection, writer, columns, rows)) is not None:
                 return found
