@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from millstream._core import KafkaRecord
     from millstream.context.context import Context
     from millstream.context.streaming_context import StreamingContext
     from millstream.encoding.codec import Codec
@@ -64,6 +65,7 @@ _HOMES: Final = {
     "CheckpointWritten": "millstream.observe.events",
     "ClockSetBack": "millstream.observe.events",
     "StateRestored": "millstream.observe.events",
+    "KafkaRecord": "millstream._core",
     "MillstreamError": "millstream.errors",
     "OutputCompleted": "millstream.observe.events",
     "OutputStarted": "millstream.observe.events",
@@ -113,6 +115,7 @@ __all__ = [
     "DStream",
     "Environment",
     "InputsHeld",
+    "KafkaRecord",
     "MillstreamError",
     "OutputCompleted",
     "OutputStarted",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.line_server import REPOSITORY, LineServer, Program
+from tests.servers.kafka.kafka_tool import KafkaTool
 
 DOCUMENTS = sorted([*Path(REPOSITORY).glob("[A-Z]*.md"), *Path(REPOSITORY, "docs").rglob("*.md")])
 
@@ -27,12 +28,15 @@ def relative(document: Path) -> str:
 
 SESSIONS = [document for document in DOCUMENTS if any(">>> " in code for _, code in blocks(document))]
 
-PROGRAMS = [
-    pytest.param(code, id=f"{relative(document)}:{line}")
-    for document in DOCUMENTS
-    for line, code in blocks(document)
-    if ">>> " not in code
-]
+KAFKA_PROGRAMS, PROGRAMS = (
+    [
+        pytest.param(code, id=f"{relative(document)}:{line}")
+        for document in DOCUMENTS
+        for line, code in blocks(document)
+        if ">>> " not in code and ("kafka_stream" in code) == on_kafka
+    ]
+    for on_kafka in (True, False)
+)
 
 
 @pytest.mark.parametrize("document", SESSIONS, ids=relative)
@@ -54,6 +58,19 @@ def _with_lines_before(code_blocks: list[tuple[int, str]]) -> list[tuple[tuple[i
             pairs.append(((line, code), written))
             written = line + code.count("\n")
     return pairs
+
+
+@pytest.mark.parametrize("code", KAFKA_PROGRAMS)
+def test_a_program_of_a_document_on_kafka(code: str, tmp_path: Path, kafka: KafkaTool) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, ["to be or not to be"])
+    app = tmp_path / "app.py"
+    app.write_text(code.replace("localhost:9092", kafka.servers).replace('topics=["lines"]', f'topics=["{topic}"]'))
+    with Program([str(app)]) as program:
+        program.read_until(lambda line: "('be', 2)" in line)
+        program.interrupt()
+        status, complaint = program.end()
+    assert status == 0, complaint
 
 
 @pytest.mark.parametrize("code", PROGRAMS)

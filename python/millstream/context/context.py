@@ -5,9 +5,9 @@ from __future__ import annotations
 import builtins
 import operator
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
 
 from millstream.context.closed import ClosedBackend, closed
 from millstream.environment.environment import Environment
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from millstream._core import KafkaRecord
     from millstream.context.line_ranges import OnInvalid
 
 T = TypeVar("T")
@@ -246,6 +247,39 @@ class Context:
         from millstream.context.whole_files import PickleFiles
 
         source = PickleFiles(path)
+        return self._rdd(SplitsRead(source, source.splits()))
+
+    def kafka_rdd(
+        self,
+        servers: str | Iterable[str],
+        ranges: Iterable[tuple[str, int, int, int]],
+        *,
+        isolation: Literal["read_committed", "read_uncommitted"] = "read_committed",
+        read_timeout: float = 60.0,
+        options: Mapping[str, Any] | None = None,
+    ) -> RDD[KafkaRecord]:
+        """Make an RDD of the records of ranges of Kafka's offsets, with a partition for each range.
+
+        The tasks read them, each time the RDD is computed.
+
+        Args:
+            servers: `host:port` of brokers, several with commas between or in a list.
+            ranges: topic, number of the Kafka partition, first offset, and the offset before which the range ends.
+            isolation: `read_committed` leaves out transactions that were aborted, and waits for those that are open.
+            read_timeout: how long a range may take, seconds.
+            options: of the client library (librdkafka), such as `security.protocol` or `sasl.password`.
+
+        Raises:
+            ConfigurationError: an argument cannot work.
+
+        Example:
+            >>> import millstream as ms
+            >>> ms.Context().kafka_rdd("localhost:9092", [("lines", 0, 0, 100), ("lines", 1, 0, 50)]).num_partitions
+            2
+        """
+        from millstream.sources.kafka.kafka_ranges import KafkaRanges
+
+        source = KafkaRanges(servers, ranges, isolation=isolation, read_timeout=read_timeout, options=options)
         return self._rdd(SplitsRead(source, source.splits()))
 
     def empty_rdd(self) -> RDD[Any]:

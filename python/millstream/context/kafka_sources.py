@@ -12,6 +12,7 @@ from millstream.stream.dstream import DStream
 
 if TYPE_CHECKING:
     from millstream._core import KafkaRecord
+    from millstream.sources.kafka.decoding import Decoder
     from millstream.sources.kafka.start import Start
 
 
@@ -32,6 +33,9 @@ class KafkaSourceMethods(SourceCore):
         min_records_per_partition: int | None = None,
         max_records_per_partition: int | None = None,
         max_records_per_task: int | None = None,
+        key_decoder: Decoder = "bytes",
+        value_decoder: Decoder = "bytes",
+        on_undecodable: Literal["fail", "skip"] = "fail",
         on_offset_out_of_range: Literal["fail", "earliest", "latest"] = "fail",
         on_topic_change: Literal["fail", "restart"] = "fail",
         refresh: float = 5.0,
@@ -65,6 +69,12 @@ class KafkaSourceMethods(SourceCore):
                 batch takes.
             max_records_per_partition: what a partition gives at most.
             max_records_per_task: longer ranges are cut, and read by several tasks.
+            key_decoder: what keys become: `bytes` as they are, `utf8` text, `json` what the JSON says, or what your
+                function makes of the bytes. Null stays None.
+            value_decoder: what values become, likewise.
+            on_undecodable: what happens to a record whose key or value cannot be decoded: `fail` stops the stream with
+                an error that names it; `skip` goes on without it, with a warning. Listeners get the number with each
+                batch, as `event.invalid`.
             on_offset_out_of_range: what happens when the offset that comes next is gone (retention) or not there yet
                 (a log that was cut): `fail` stops the stream; `earliest` and `latest` go on at the first offset or
                 at the end, and listeners hear of the loss.
@@ -98,6 +108,9 @@ class KafkaSourceMethods(SourceCore):
             min_records_per_partition=min_records_per_partition,
             max_records_per_partition=max_records_per_partition,
             max_records_per_task=max_records_per_task,
+            key_decoder=key_decoder,
+            value_decoder=value_decoder,
+            on_undecodable=on_undecodable,
             on_offset_out_of_range=on_offset_out_of_range,
             on_topic_change=on_topic_change,
             refresh=refresh,

@@ -213,6 +213,7 @@ impl Records {
     }
 
     /// Begin anew with room for as much as there is now.
+    #[must_use]
     pub fn renewed(&self) -> Self {
         let mut new = Self::new();
         let records = self.offsets.len();

@@ -10,10 +10,10 @@ from typing import Any, Literal, TypeAlias
 
 from millstream.environment.logger import logger
 from millstream.errors import ConfigurationError, InvalidError, shown
-from millstream.model.partition import Columns, Partition
+from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, SourceReport, Split
 from millstream.sources.kafka.client_options import ClientOptions
-from millstream.sources.kafka.kafka_columns import kafka_rows
+from millstream.sources.kafka.decoding import Decoder, Decoding, OnUndecodable
 from millstream.sources.kafka.kafka_errors import as_error
 from millstream.sources.kafka.planner import OnOffsetOutOfRange, OnTopicChange, Planner, Position
 from millstream.sources.kafka.range_reads import RangeReads
@@ -30,6 +30,9 @@ _SHORT_INTERVAL_MS = 20
 
 _WAIT_MAX_S = 0.05
 """How long a plan waits for the brokers' answer at most."""
+
+_LAST_COMMIT_S = 2.0
+"""How long the end of the stream waits until the group has the last offsets."""
 
 _numbers = itertools.count(1)
 
@@ -57,6 +60,9 @@ class KafkaSource(ReplayableSource[Any]):
         min_records_per_partition: int | None = None,
         max_records_per_partition: int | None = None,
         max_records_per_task: int | None = None,
+        key_decoder: Decoder = "bytes",
+        value_decoder: Decoder = "bytes",
+        on_undecodable: OnUndecodable = "fail",
         on_offset_out_of_range: OnOffsetOutOfRange = "fail",
         on_topic_change: OnTopicChange = "fail",
         refresh: float = 5.0,
@@ -66,6 +72,7 @@ class KafkaSource(ReplayableSource[Any]):
     ) -> None:
         _one_of("isolation", isolation, ("read_committed", "read_uncommitted"))
         _one_of("on_offset_out_of_range", on_offset_out_of_range, ("fail", "earliest", "latest"))
+        _one_of("on_undecodable", on_undecodable, ("fail", "skip"))
         _one_of("on_topic_change", on_topic_change, ("fail", "restart"))
         for name, seconds in (("refresh", refresh), ("start_timeout", start_timeout), ("read_timeout", read_timeout)):
             _above_zero(name, seconds)
@@ -94,9 +101,11 @@ class KafkaSource(ReplayableSource[Any]):
         )
         # The same in the copies that executors have, and no other source's.
         self._reads = RangeReads(f"{os.getpid()}-{next(_numbers)}", self.options, read_timeout, on_offset_out_of_range)
+        self._decoding = Decoding(key_decoder, value_decoder, on_undecodable)
         self._watch: TopicWatch | None = None
         self._first: Position | None = None
         self._planned: dict[int, Position] = {}
+        self._done: Position | None = None
         self._last_ms: int | None = None
         self._interval_ms: int | None = None
         self._reports: list[SourceReport] = []
@@ -104,7 +113,15 @@ class KafkaSource(ReplayableSource[Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         # Why without these: executors only read.
-        return {**self.__dict__, "_watch": None, "_planner": None, "_planned": {}, "_first": None, "_reports": []}
+        return {
+            **self.__dict__,
+            "_watch": None,
+            "_planner": None,
+            "_planned": {},
+            "_done": None,
+            "_first": None,
+            "_reports": [],
+        }
 
     def __repr__(self) -> str:
         return f"<KafkaSource {self._subscription} at {self.options.servers}>"
@@ -168,15 +185,21 @@ class KafkaSource(ReplayableSource[Any]):
         """Read one range of one Kafka partition.
 
         Raises:
-            DataError: records of it are gone, and the policy is to fail.
+            DataError: records of it are gone or cannot be decoded, and the policy is to fail.
             SourceUnavailableError: the brokers did not answer in time.
         """
-        return Partition(Columns(self._reads.table(split), scalar=False, make=kafka_rows))
+        return self._decoding.partition(self._reads.table(split), split.description)
+
+    @property
+    def invalid(self) -> int:
+        """How many records could not be decoded and were left out."""
+        return self._decoding.skipped.value
 
     def done(self, batch_ms: int) -> None:
         """Commit the offsets of the batch to the group, where there is one; an outside monitor sees the lag."""
         position = self._planned.pop(batch_ms, None)
         if position is not None:
+            self._done = position
             self._commit(position, 0.0)
             for older in [time for time in self._planned if time < batch_ms]:
                 del self._planned[older]
@@ -191,6 +214,9 @@ class KafkaSource(ReplayableSource[Any]):
         for isolation in ("read_committed", "read_uncommitted"):
             drop_reader(f"{self._reads.name} {isolation}")
         if self._watch is not None:
+            if self._done is not None:
+                # What was sent last may not have arrived, and would not after this.
+                self._commit(self._done, _LAST_COMMIT_S)
             self._watch.close()
             self._watch = None
 

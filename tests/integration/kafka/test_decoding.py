@@ -1,0 +1,82 @@
+"""Keys and values that are more than bytes, and records of named ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.integration.kafka.kafka_run import KafkaRun
+from tests.servers.kafka.kafka_tool import KafkaTool
+
+import millstream as ms
+from millstream.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def context(backend_name: str) -> Iterator[ms.Context]:
+    with ms.Context(backend_name, workers=2 if backend_name == "processes" else None) as shared:
+        yield shared
+
+
+def pair(record: Any) -> Any:
+    return record.key, record.value
+
+
+def test_text_and_json(kafka: KafkaTool, context: ms.Context) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, [("ключ", '{"a": [1, null]}'), (None, None), ("", "7")])
+    with KafkaRun(
+        kafka.servers,
+        context=context,
+        topics=[topic],
+        start="earliest",
+        shape=pair,
+        key_decoder="utf8",
+        value_decoder="json",
+    ) as run:
+        assert run.until(3) == [("ключ", {"a": [1, None]}), (None, None), ("", 7)]
+
+
+def test_a_function_decodes(kafka: KafkaTool, context: ms.Context) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, [("k", "12"), ("k", "-3")])
+    with KafkaRun(
+        kafka.servers, context=context, topics=[topic], start="earliest", shape=pair, value_decoder=lambda b: int(b)
+    ) as run:
+        assert run.until(2) == [(b"k", 12), (b"k", -3)]
+
+
+@pytest.mark.parametrize(("decoder", "bad"), [("utf8", b"\xff\xfe"), ("json", b"{"), (int, b"x")])
+def test_what_cannot_be_decoded_stops_the_stream_or_is_left_out(kafka: KafkaTool, decoder: Any, bad: bytes) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, [b"1", bad, b"3"])
+    options: dict[str, Any] = {"topics": [topic], "start": "earliest", "shape": pair, "value_decoder": decoder}
+    with KafkaRun(kafka.servers, **options) as run:
+        error = run.failure()
+    assert isinstance(error, DataError)
+    assert "offset 1 has key None and value" in str(error)
+    with KafkaRun(kafka.servers, **options, on_undecodable="skip") as run:
+        good = [(None, "1"), (None, "3")] if decoder == "utf8" else [(None, 1), (None, 3)]
+        assert run.until(2) == good
+        run.until(lambda: bool(run.reports.batches))
+    assert sum(sum(batch.invalid.values()) for batch in run.reports.batches) == 1
+
+
+def test_named_ranges_are_an_rdd(kafka: KafkaTool, context: ms.Context) -> None:
+    topic = kafka.topic(2)
+    for partition in range(2):
+        kafka.produce(topic, [str(number) for number in range(10)], partition)
+    rdd = context.kafka_rdd(kafka.servers, [(topic, 0, 2, 5), (topic, 1, 9, 10), (topic, 1, 4, 4)])
+    assert rdd.num_partitions == 3
+    assert rdd.map(lambda record: int(record.value)).glom().collect() == [[2, 3, 4], [9], []]
+    assert rdd.count() == 4
+    assert rdd.first().topic == topic
+
+
+def test_a_named_range_that_is_gone_is_an_error(kafka: KafkaTool) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, ["a", "b", "c"])
+    kafka.delete_records(topic, 2)
+    with ms.Context() as context, pytest.raises(DataError, match="before offset 2 were gone"):
+        context.kafka_rdd(kafka.servers, [(topic, 0, 0, 3)]).collect()
