@@ -176,6 +176,13 @@ def test_the_second_record_of_a_unique_key_is_named(table: Table) -> None:
     assert table.rows() == []
 
 
+def test_looking_for_the_refused_record_leaves_nothing(table: Table) -> None:
+    sink = table.sink(columns=None)
+    with pytest.raises(DataError, match="'word': 'b', 'count': -1"):
+        write(sink, 1_000, [{"word": "a"}, {"word": "c"}, {"word": "b", "count": -1}])
+    assert table.rows() == []
+
+
 def test_a_value_that_is_too_long(postgres_table: Table) -> None:
     with pytest.raises(DataError, match=r"too long for type character varying\(5\)(.|\n)*'word': 'longer'"):
         write(postgres_table.sink(), 1_000, [("a", 1), ("longer", 2)])
