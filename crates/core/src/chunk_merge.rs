@@ -326,22 +326,19 @@ impl<'a> Changes<'a> {
             })
     }
 
-    /// Touches that still count, in order.
+    /// The last touches of keys, in order.
     fn touched(&self) -> impl Iterator<Item = (Key<'a>, Touch<'a>)> {
-        let expired_before_ms = self.expired_before_ms;
         self.touch_order
             .iter()
             .enumerate()
-            .filter_map(move |(number, &index)| {
+            .filter_map(|(number, &index)| {
                 let change = &self.keys[index as usize];
                 let touch = change.touch?;
                 let key = Key {
                     bytes: touch.bytes,
                     identity: change.identity,
                 };
-                let counts =
-                    change.touch_number == number && Some(touch.touched_ms) >= expired_before_ms;
-                counts.then_some((key, touch))
+                (change.touch_number == number).then_some((key, touch))
             })
     }
 
@@ -403,7 +400,7 @@ impl<'a> Changes<'a> {
                     let change = &self.keys[index];
                     change.touch.is_some() || change.removed.is_some()
                 });
-                if !outdated && Some(touched_ms) >= self.expired_before_ms {
+                if !outdated {
                     blocks.push(touched_ms, key, false, out);
                 }
                 Ok(())

@@ -9,7 +9,7 @@ use millstream_core::message::{put_array, put_bytes, put_uint};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFrozenSet, PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyFrozenSet, PyInt, PyTuple, PyType};
 
 use crate::codec::code;
 use crate::encoder::{Encoder, Refusal};
@@ -80,11 +80,8 @@ impl<'a, 'py> Identities<'a, 'py> {
         let failed = |error: PyErr| Refusal::of(py, error);
         match &*rule {
             Rule::Text => {
-                let text = key
-                    .cast::<PyString>()
-                    .map_err(|error| failed(error.into()))?;
-                let exact = text.call_method0(intern!(py, "__str__")).map_err(failed)?;
-                self.plain(&exact)
+                // SAFETY: the rule is that of classes derived from str.
+                unsafe { self.writer.text(key.as_ptr()) }
             }
             Rule::Bytes => {
                 let bytes = key
@@ -114,7 +111,7 @@ impl<'a, 'py> Identities<'a, 'py> {
                 Ok(number)
                     if !number.is_nan() && !key.is_instance_of::<pyo3::types::PyComplex>() =>
                 {
-                    self.real(key, number)
+                    self.real(number)
                 }
                 _ => self.asked(key),
             },
@@ -163,15 +160,16 @@ impl<'a, 'py> Identities<'a, 'py> {
     }
 
     /// Write a float that is no NaN: a whole number as such, because it equals one.
-    fn real(&mut self, key: &Bound<'py, PyAny>, number: f64) -> Done {
+    fn real(&mut self, number: f64) -> Done {
         if number.is_infinite() || number != number.trunc() {
             millstream_core::message::put_float(&mut self.writer.out, number);
             return Ok(());
         }
-        let whole = key
-            .call_method0(intern!(self.py, "__int__"))
-            .map_err(|error| Refusal::of(self.py, error))?;
-        self.plain(&whole)
+        // SAFETY: the number is finite; the call gives a new int or raises.
+        let whole = unsafe {
+            Bound::<PyAny>::from_owned_ptr_or_err(self.py, ffi::PyLong_FromDouble(number))
+        };
+        self.plain(&whole.map_err(|error| Refusal::of(self.py, error))?)
     }
 
     fn set(&mut self, set: &Bound<'py, PyFrozenSet>) -> Done {

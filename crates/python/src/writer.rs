@@ -89,9 +89,11 @@ impl<'a, 'py> Writer<'a, 'py> {
         }
     }
 
+    /// Write text.
+    ///
     /// # Safety
-    /// `value` is a live str.
-    unsafe fn text(&mut self, value: *mut ffi::PyObject) -> Done {
+    /// `value` is a live str, or of a class derived from it.
+    pub unsafe fn text(&mut self, value: *mut ffi::PyObject) -> Done {
         let mut len: ffi::Py_ssize_t = 0;
         // SAFETY: a live str; it lends its UTF-8 for as long as it lives.
         unsafe {

@@ -101,15 +101,26 @@ class ClassNames:
 
 
 def _at(module: str, qualname: str) -> Any:
-    found = sys.modules.get(module)
+    found: Any = sys.modules.get(module)
     if found is None and module.partition(".")[0] in sys.modules:
-        try:
-            found = importlib.import_module(module)
-        except ImportError:
-            return None
+        found = _part_of_package(module)
     for part in qualname.split("."):
-        found = getattr(found, part, None)
+        # What is there already: no attribute that is computed when it is asked for.
+        found = getattr(found, "__dict__", {}).get(part)
     return found
+
+
+def _part_of_package(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        return None
+    except Exception as error:
+        raise IncompatibleCheckpointError(
+            "A module that a checkpoint names cannot be loaded.",
+            detail=f"Importing {module} raised {type(error).__name__}: {error}",
+            hint="Repair the module, or say where its classes are now: Codec(types=[...]).",
+        ) from error
 
 
 def _by_value(module: str, qualname: str) -> type | None:

@@ -83,6 +83,9 @@ class Codec:
         object.__setattr__(self, "_decoder", Decoder(forms.makers(), _unknown, forms.reading, rebuilt))
         registered_types.forgetting.update((self._encoder, self._decoder))
 
+    def __hash__(self) -> int:
+        return hash((self.kind, self.types, frozenset(self.renamed.items())))
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _codec_with_types, (self.kind, self.types, dict(self.renamed), registered_types.registered_types())
 

@@ -8,7 +8,7 @@ from typing import Any
 from millstream.errors import UserCodeError
 from millstream.graph.window import Carried, InverseWindowNode, PartsNode
 from millstream.model.partition import Columns, PartitionData, opened, rows_of
-from millstream.state.delta import Delta, Snapshot, apply_changes
+from millstream.state.delta import Delta, Snapshot
 from millstream.state.state_change import StateChange
 from millstream.state.stored_chunks import Chunks, read_chunks
 from millstream.state.table_format import TableFormat
@@ -107,11 +107,8 @@ class WindowTable:
         node.parts.load(parts)
 
     def _restored(self, chunks: Chunks, done_ms: int) -> dict[Any, Any]:
-        snapshot, deltas = read_chunks(chunks, self._node.options.reading_codec(), done_ms)
-        values: dict[Any, Any] = {} if snapshot is None else snapshot.values
-        for delta in deltas:
-            apply_changes(values, delta.changed, delta.removed)
-        return values
+        snapshot = read_chunks(chunks, self._node.options.reading_codec(), done_ms)
+        return {} if snapshot is None else snapshot.values
 
     def _upgraded(self, time_ms: int, partition: PartitionData, upgrade: Upgrade) -> PartitionData:
         rows = rows_of(partition)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
@@ -235,23 +235,6 @@ def decode_snapshot(data: Frame, codec: Codec) -> Snapshot:
     read = _read(data, codec, "snapshot")
     idle = tuple((touched_ms, tuple(keys)) for touched_ms, keys in read.touched)
     return Snapshot(read.description.batch_ms, read.values, idle, read.description.hidden_count)
-
-
-def decode_increment(data: Frame, codec: Codec) -> list[Delta]:
-    """Read what `merged` wrote of several batches: deltas that come to the same, one behind the other.
-
-    Raises:
-        CorruptSegmentError: the bytes are no increment.
-        IncompatibleCheckpointError: a value cannot be made; see `Codec.decode`.
-    """
-    read = _read(data, codec, "increment")
-    description = read.description
-    expired_before_ms, hidden_count = description.expired_before_ms, description.hidden_count
-    times = read.touched or [(description.batch_ms or 0, [])]
-    deltas = [
-        Delta(touched_ms, {}, (), tuple(keys), expired_before_ms, hidden_count) for touched_ms, keys in sorted(times)
-    ]
-    return [replace(deltas[0], changed=read.values, removed=tuple(read.removed)), *deltas[1:]]
 
 
 class _Read:

@@ -63,8 +63,7 @@ class LoadStep(StateStep):
 
     def _load(self, table: StateTable, chunks: Chunks) -> None:
         """Make a table of the chunks of one stored partition."""
-        snapshot, deltas = read_chunks(chunks, self.codec, self.done_ms)
-        table.load(snapshot, deltas)
+        table.load(read_chunks(chunks, self.codec, self.done_ms))
         table.go_on(self.done_ms, self.downtimes)
 
     def _spread(self, table: StateTable, stored: Sequence[Chunks]) -> Snapshot:

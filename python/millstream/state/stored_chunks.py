@@ -7,15 +7,18 @@ from typing import TypeAlias
 
 from millstream.encoding.codec import Codec
 from millstream.encoding.rows import Frame
-from millstream.state.chunk import decode_delta, decode_increment, decode_snapshot, described
-from millstream.state.delta import Delta, Snapshot
+from millstream.state.chunk import decode_snapshot, described
+from millstream.state.delta import Snapshot
+from millstream.state.merge import merged
 
 Chunks: TypeAlias = Sequence[Frame]
 """Chunks of one stored partition, oldest first; the first may be a snapshot."""
 
 
-def read_chunks(chunks: Chunks, codec: Codec, done_ms: int) -> tuple[Snapshot | None, list[Delta]]:
+def read_chunks(chunks: Chunks, codec: Codec, done_ms: int) -> Snapshot | None:
     """Read what one stored partition is made of.
+
+    The chunks are merged as bytes first, so only the values that count in the end are made.
 
     Args:
         chunks: what was written.
@@ -23,22 +26,19 @@ def read_chunks(chunks: Chunks, codec: Codec, done_ms: int) -> tuple[Snapshot | 
         done_ms: the newest batch that is wanted, milliseconds; changes of later ones are left out.
 
     Returns:
-        The last snapshot, or None, and the changes after it, oldest first.
+        What the partition held after the newest batch that is wanted; None if nothing was written.
 
     Raises:
         CorruptSegmentError: a chunk is damaged.
         IncompatibleCheckpointError: a value cannot be made.
     """
-    snapshot: Snapshot | None = None
-    deltas: list[Delta] = []
+    wanted: list[Frame] = []
     for data in chunks:
         description = described(data)
         if description.kind == "snapshot":
-            snapshot, deltas = decode_snapshot(data, codec), []
+            wanted = [data]
         elif description.batch_ms is not None and description.batch_ms > done_ms:
             break
-        elif description.kind == "increment":
-            deltas.extend(decode_increment(data, codec))
         else:
-            deltas.append(decode_delta(data, codec))
-    return snapshot, deltas
+            wanted.append(data)
+    return decode_snapshot(merged(wanted, final=True), codec) if wanted else None

@@ -81,7 +81,7 @@ class Box(Generic[T]):
 
 
 class Pair(NamedTuple):
-    left: int
+    left: Any
     right: Any = None
 
 

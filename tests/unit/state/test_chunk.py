@@ -40,6 +40,12 @@ class Level(IntEnum):
     LOW = 1
 
 
+class Word(str, Enum):  # noqa: UP042
+    """As programs write it that are older than StrEnum: its `str()` is another text."""
+
+    YES = "yes"
+
+
 class Color(Enum):
     RED = 1
 
@@ -196,6 +202,7 @@ SAME: list[list[Any]] = [
     [math.inf, Decimal("inf"), np.float32("inf")],
     [1j, complex(0.0, 1.0), complex(-0.0, 1.0), np.complex64(1j)],
     ["a", np.str_("a")],
+    ["yes", Word.YES],
     [b"a", np.bytes_(b"a")],
     [("a", 1), ("a", 1.0), ("a", True), Pair("a", 1)],
     [frozenset({1, "a"}), frozenset({"a", 1.0}), frozenset({True, "a"})],

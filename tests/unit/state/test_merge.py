@@ -33,7 +33,9 @@ operations = st.lists(
 batches = st.lists(operations, min_size=1, max_size=8)
 
 
-def run(batches: Sequence[Any], timeout: int | None) -> tuple[StateTable, list[Snapshot], list[Delta]]:
+def run(
+    batches: Sequence[Any], timeout: int | None, removes: bool = True
+) -> tuple[StateTable, list[Snapshot], list[Delta]]:
     """Run batches on a table; give it with the snapshot before each batch and the delta of each."""
     table, snapshots, deltas = StateTable("counts", 0), [], []
     for number, batch in enumerate(batches):
@@ -48,7 +50,7 @@ def run(batches: Sequence[Any], timeout: int | None) -> tuple[StateTable, list[S
                 table.get(key).append(index)
             elif operation == "remove":
                 table.remove(key)
-            if "touch" in operation and timeout is not None:
+            if "touch" in operation:
                 version.touched.append(key)
         if timeout is not None:
             for key in table.due(now_ms - timeout):
