@@ -113,6 +113,10 @@ unit: setup  ## the tests in Python; PYTEST_ARGS chooses among them
 	$(call step,pytest)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: kill
+kill: setup  ## kill a program RUNS times ten times, from seed SEED on, and check what it put out
+	@$(BIN)/python -m tests.kill --runs $(or $(RUNS),10) --seed $(or $(SEED),0) $(KILL_ARGS)
+
 .PHONY: kafka
 kafka: .kafka/classes.jsa  ## bring the Kafka broker that tests start, where there are Java and Maven
 

@@ -21,6 +21,7 @@ from millstream.graph.outputs import Output
 from millstream.model.batch import Batch, BatchInput
 from millstream.model.ports.block_feed import Block
 from millstream.model.ports.replayable_source import Plan, ReplayableSource
+from millstream.model.positions import newest_position
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import BatchStep, SourceReported
 from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchPrepared, Digest, InputPlan, SplitPlan
@@ -379,4 +380,7 @@ def _close(closers: Iterable[Callable[[], None]]) -> None:
 
 def _input_plan(name: str, instruction: PlanBatch, work: _Work) -> InputPlan:
     splits = tuple(SplitPlan(split.data, split.records, split.description) for split in work.planned[name].splits)
-    return InputPlan(name, instruction.blocks.get(name, ()), splits, work.positions.get(name))
+    position = work.positions.get(name)
+    for block in work.planned[name].blocks:
+        position = newest_position(block.position, position)
+    return InputPlan(name, instruction.blocks.get(name, ()), splits, position)

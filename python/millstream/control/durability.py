@@ -132,6 +132,7 @@ class Durability:
         self.recovered: Recovered | None = None
         self.blocks: dict[str, list[Block]] = {}
         self._undone_blocks: dict[int, Block] = {}
+        self._stored_positions: dict[str, Any] = {}
 
     @property
     def epoch(self) -> int:
@@ -213,11 +214,16 @@ class Durability:
         )
 
     def _find_blocks(self) -> None:
-        """Sort the blocks of the write-ahead log: those of the undone batch, those that none had, and the rest."""
+        """Sort the blocks of the write-ahead log: those of the undone batch, those that none had, and the rest.
+
+        A block that no batch had comes a second time when its position is not behind those that batches had: then its
+        sender got no answer, and sent it again. Blocks are planned in the order of their positions.
+        """
         history, log = self.journal.history, self.checkpoint.blocks
         undone = () if history.undone is None else history.undone.inputs
         wanted = {number for plan in undone for number in plan.blocks}
         feeds = {node.name for node in self._graph.inputs if isinstance(node, FeedInput)}
+        newest = dict(history.block_positions)
         taken: dict[int, Block] = {}
         for stored in log.stored():
             name = stored.input
@@ -225,14 +231,14 @@ class Durability:
                 log.hold(stored.number)
                 taken[stored.number] = stored.block()
             elif stored.number not in history.blocks:
-                if name in feeds and not is_repeated(stored.position, history.block_positions.get(name)):
+                if name in feeds and not is_repeated(stored.position, newest.get(name)):
                     log.hold(stored.number)
                     self.blocks.setdefault(name, []).append(stored.block())
+                    newest[name] = newest_position(stored.position, newest.get(name))
                 else:
                     history.blocks.add([stored.number])
-            if stored.position is not None:
-                history.block_positions[name] = newest_position(stored.position, history.block_positions.get(name))
         self._undone_blocks = taken
+        self._stored_positions = newest
 
     def _claim_undone(self, plan: BatchPlanned, prepared: BatchPrepared | None) -> None:
         attempt = max(plan.attempt, -1 if prepared is None else prepared.attempt) + 1
@@ -282,18 +288,14 @@ class Durability:
 
     def persist_feeds(self) -> None:
         """Tell every feed that its blocks have to be durable before they are acknowledged."""
-        positions = self.journal.history.block_positions
+        positions = self._stored_positions
         for node in self._graph.inputs:
             if isinstance(node, FeedInput):
                 node.feed.persist(node.name, self.checkpoint.blocks, positions.get(node.name))
 
     def number(self, name: str, block: Block) -> int:
         """Give the id of a block, which is written to the write-ahead log when it is not there yet."""
-        number = block.number if block.number is not None else self.checkpoint.blocks.write(name, block)
-        if block.position is not None:
-            positions = self.journal.history.block_positions
-            positions[name] = newest_position(block.position, positions.get(name))
-        return number
+        return block.number if block.number is not None else self.checkpoint.blocks.write(name, block)
 
     def before_plan(self) -> None:
         """Make the blocks durable that were taken; the plan that names them follows.

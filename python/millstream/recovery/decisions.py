@@ -35,7 +35,8 @@ class InputPlan:
         input: the name of the input.
         blocks: ids of the blocks of a receiver, in the order in which they were stored.
         splits: what tasks read from a replayable source, in the order of their records.
-        position: where the replayable source goes on after these splits; plain data.
+        position: where the replayable source goes on after these splits, or where the sender stood after these
+            blocks if it has positions; plain data.
     """
 
     input: str
@@ -187,7 +188,7 @@ class CheckpointWritten:
         program: as in DriverStarted.
         positions: where each replayable input goes on after the batch.
         blocks: the numbers of the blocks that batches up to this one had, as `NumberSet.plain` gives them.
-        block_positions: for each pushed input with positions that of its newest block.
+        block_positions: for each pushed input with positions that of the newest block that a batch had.
         downtimes: spans (from, to] in which no driver ran, milliseconds since the epoch, oldest first.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+from millstream.model.positions import newest_position
 from millstream.recovery.decisions import (
     BatchDone,
     BatchPlanned,
@@ -38,7 +39,8 @@ class History:
         prepared: its BatchPrepared, or None.
         positions: where each replayable input goes on.
         blocks: the numbers of the blocks that were planned.
-        block_positions: for each pushed input with positions that of its newest block; told by who reads the blocks.
+        block_positions: for each pushed input with positions that of the newest block that was planned. Blocks that
+            came later are in the write-ahead log, which is not released before they are planned.
         checkpoints: the newest CheckpointWritten, at most two, oldest first.
         deltas: the state deltas of done batches after the newest checkpoint, oldest first.
         downtimes: spans (from, to] in which no driver ran.
@@ -130,9 +132,13 @@ class History:
             self._go_on(plan)
 
     def _go_on(self, plan: InputPlan) -> None:
-        if plan.position is not None:
+        if plan.blocks:
+            self.blocks.add(plan.blocks)
+            known = self.block_positions.get(plan.input)
+            if plan.position is not None:
+                self.block_positions[plan.input] = newest_position(plan.position, known)
+        elif plan.position is not None:
             self.positions[plan.input] = plan.position
-        self.blocks.add(plan.blocks)
 
     def _finish(self, time_ms: int) -> None:
         if self.done_ms is not None and time_ms <= self.done_ms:

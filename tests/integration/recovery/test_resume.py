@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import add, sub
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 import millstream as ms
+from millstream.control.batch_work import BatchWork
+from millstream.control.instructions import PlanBatch
 from millstream.errors import (
     ConfigurationError,
     FencedError,
     IncompatibleCheckpointError,
     InvalidError,
+    SinkUnavailableError,
     StorageUnavailableError,
 )
 from millstream.testing import ManualClock
@@ -255,3 +258,46 @@ def test_a_stop_says_what_becomes_of_records_that_were_not_processed(
     clock.advance(1.0)
     ssc.stop(graceful=False)
     assert seen == ([1, 2] if durable else [])
+
+
+def test_blocks_that_wait_while_a_checkpoint_is_written_are_not_taken_for_repeated_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, seen, tries = ManualClock(10.0), list[int](), list[int]()
+
+    def commit(rows: list[int], batch: ms.Batch) -> None:
+        tries.append(batch.time_ms)
+        if len(tries) == 1:
+            raise SinkUnavailableError("Not now.")
+        seen.extend(rows)
+
+    def run(crash_at_ms: int | None) -> tuple[ms.StreamingContext, Sender]:
+        plan = BatchWork.plan
+
+        def crashing(work: BatchWork, instruction: PlanBatch) -> Mapping[str, int]:
+            if instruction.time_ms == crash_at_ms:
+                raise Crash
+            return plan(work, instruction)
+
+        monkeypatch.setattr(BatchWork, "plan", crashing)
+        options: dict[str, Any] = {"checkpoint_interval": 0.001, "retry_pause": 1.5}
+        ssc = ms.StreamingContext(1.0, name="sent", checkpoint=tmp_path, environment=ms.Environment(clock), **options)
+        sender = Sender(0)
+        ssc.receiver_stream(sender, name="sender").foreach_batch(commit)
+        ssc.start()
+        clock.advance(0.0)
+        return ssc, sender
+
+    ssc, sender = run(crash_at_ms=12_000)
+    sender.store_many([1], position=1)
+    clock.advance(1.0)
+    # The first batch waits for its second try while the block of the second batch is taken.
+    sender.store_many([2], position=2)
+    clock.advance(2.0)
+    with pytest.raises(Crash):
+        ssc.await_termination(0)
+    monkeypatch.undo()
+    ssc, sender = run(crash_at_ms=None)
+    clock.advance(2.0)
+    ssc.stop()
+    assert seen == [1, 2]

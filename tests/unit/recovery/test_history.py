@@ -142,3 +142,9 @@ def test_a_journal_that_is_opened_again_knows_what_it_knew() -> None:
     journal.note(BatchDone(1_000))
     journal.append(planned(2_000))
     assert LogJournal(log).history == journal.history
+
+
+def test_the_position_of_a_sender_is_that_of_the_blocks_that_were_planned() -> None:
+    """Blocks may be released from the write-ahead log before the next checkpoint: the plan has the position."""
+    history = folded(planned(1_000, blocks=(0, 1), position=8), BatchDone(1_000), planned(2_000))
+    assert (history.block_positions, history.positions) == ({"in": 8}, {})

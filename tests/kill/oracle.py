@@ -1,0 +1,218 @@
+"""What the outputs of the program have to be, in plain Python over the journalled batches."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import millstream as ms
+from millstream.blocks.block_log import BLOCK, _stored
+from millstream.environment.local_storage import LocalStorage
+from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchSkipped
+from millstream.recovery.identity import read_identity
+from millstream.recovery.records import decision_of
+from tests.kill.archive import all_records
+from tests.kill.program import RECENT_S, RECENT_SLIDE_S, SUMS_S
+
+Pair = tuple[str, int]
+Rows = dict[int, list[Any]]
+"""Rows by batch time, milliseconds."""
+
+
+@dataclass
+class PlannedBatch:
+    """A batch as the journal has it.
+
+    Attributes:
+        time_ms: its time.
+        sent: its records of the sender, in order.
+        read: those of files.
+        positions: of the sender's blocks in it.
+    """
+
+    time_ms: int
+    sent: list[Pair] = field(default_factory=list)
+    read: list[Pair] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def pairs(self) -> list[Pair]:
+        return [*self.sent, *self.read]
+
+
+def journalled(folder: Path, complain: Callable[[str], None]) -> list[PlannedBatch]:
+    """Read all batches that were ever planned, in order of time."""
+    archive, checkpoint = folder / "archive", folder / "checkpoint"
+    blocks = {
+        record.number: _stored(record) for record in all_records(archive, checkpoint, "wal") if record.kind == BLOCK
+    }
+    plans: dict[int, BatchPlanned] = {}
+    done: list[int] = []
+    for record in all_records(archive, checkpoint, "journal"):
+        decision = decision_of(record)
+        if isinstance(decision, BatchPlanned):
+            earlier = plans.setdefault(decision.time_ms, decision)
+            if earlier.inputs != decision.inputs:
+                complain(f"batch {decision.time_ms} was planned with {earlier.inputs}, then with {decision.inputs}")
+            if decision.time_ms != max(plans):
+                complain(f"batch {decision.time_ms} was planned after {max(plans)}")
+        elif isinstance(decision, BatchDone) and decision.time_ms not in done:
+            done.append(decision.time_ms)
+        elif isinstance(decision, BatchSkipped):
+            complain(f"batch {decision.time_ms} was skipped")
+    if done != sorted(done):
+        complain("batches were done out of order")
+    if missing := set(plans) - set(done):
+        complain(f"batches that were planned and never done: {sorted(missing)}")
+    batches = []
+    for time_ms in sorted(plans):
+        batch = PlannedBatch(time_ms)
+        for plan in plans[time_ms].inputs:
+            for number in plan.blocks:
+                batch.positions.append(blocks[number].position)
+                rows: Any = blocks[number].block().data
+                batch.sent += [tuple(row) for row in rows]
+            for split in plan.splits:
+                batch.files.append(split.data["path"])
+                batch.read += [tuple(json.loads(line)) for line in Path(split.data["path"]).read_text().splitlines()]
+        batches.append(batch)
+    return batches
+
+
+class Reference:
+    """The program in plain Python."""
+
+    def __init__(self, batches: Sequence[PlannedBatch], zero_ms: int) -> None:
+        self.raw: Rows = {}
+        self.recent: Rows = {}
+        self.sums: Rows = {}
+        self.steps: Rows = {}
+        self.ids: Rows = {}
+        self.totals: Counter[str] = Counter()
+        slide_ms = round(RECENT_SLIDE_S * 1000)
+        for index, batch in enumerate(batches):
+            time_ms, pairs = batch.time_ms, batch.pairs
+            self.raw[time_ms] = [(key, n) for key, n in pairs]
+            self.ids[time_ms] = [len(pairs)]
+            if (time_ms - zero_ms) % slide_ms == 0:
+                counts = Counter(key for key, _ in _window(batches, index, RECENT_S))
+                self.recent[time_ms] = sorted(counts.items())
+            sums: defaultdict[str, int] = defaultdict(int)
+            for key, n in _window(batches, index, SUMS_S):
+                sums[key] += n
+            self.sums[time_ms] = sorted(sums.items())
+            steps: dict[str, list[Any]] = {}
+            for key, n in pairs:
+                self.totals[key] += n
+                steps.setdefault(key, []).append((key, n, self.totals[key]))
+            self.steps[time_ms] = [row for key in sorted(steps) for row in steps[key]]
+
+
+def _window(batches: Sequence[PlannedBatch], index: int, window_s: float) -> Iterable[Pair]:
+    after_ms = batches[index].time_ms - round(window_s * 1000)
+    while index >= 0 and batches[index].time_ms > after_ms:
+        yield from batches[index].pairs
+        index -= 1
+
+
+def divergences(
+    folder: Path, sent: Sequence[Sequence[Pair]], files: Sequence[Path], postgres_url: str | None
+) -> list[str]:
+    """Say where the outputs of a run that has ended are not what they have to be."""
+    found: list[str] = []
+    batches = journalled(folder, found.append)
+    _check_inputs(batches, sent, files, found.append)
+    identity = read_identity(LocalStorage(folder / "checkpoint"))
+    assert identity is not None
+    wanted = Reference(batches, identity.zero_time_ms)
+    given = outputs(folder, postgres_url)
+    for name, rows in given.items():
+        expected = getattr(wanted, {"columns": "raw", "steps_postgres": "steps"}.get(name, name))
+        found += [f"{name}: {text}" for text in _differences(rows, expected)]
+    everything = Counter[str]()
+    for key, n in (pair for part in (*sent, *map(file_rows, files)) for pair in part):
+        everything[key] += n
+    with closing(sqlite3.connect(folder / "totals.db")) as database:
+        totals = dict(database.execute("SELECT key, total FROM totals"))
+    if totals != dict(everything):
+        found.append(f"totals: {totals}, and of an undisturbed run {dict(everything)}")
+    return found
+
+
+def file_rows(path: Path) -> list[Pair]:
+    return [tuple(json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def _check_inputs(
+    batches: Sequence[PlannedBatch], sent: Sequence[object], files: Sequence[Path], complain: Callable[[str], None]
+) -> None:
+    """Every record is in exactly one batch, and in the order in which it was sent."""
+    positions = [position for batch in batches for position in batch.positions]
+    if positions != list(range(1, len(sent) + 1)):
+        counts = Counter(positions)
+        missing = [position for position in range(1, len(sent) + 1) if position not in counts]
+        twice = [position for position, count in counts.items() if count > 1]
+        complain(f"sent blocks missing {missing}, twice {twice}, in order: {positions == sorted(positions)}")
+    read = Counter(path for batch in batches for path in batch.files)
+    if read != Counter(map(str, files)):
+        complain(
+            f"files read {read - Counter(map(str, files))} too often, {Counter(map(str, files)) - read} not at all"
+        )
+
+
+def outputs(folder: Path, postgres_url: str | None) -> dict[str, Rows]:
+    """Read what every sink has committed."""
+    given: dict[str, Rows] = {}
+    given["raw"] = _by_time(ms.read_committed(folder / "raw"))
+    given["columns"] = _by_time(
+        (row["time_ms"], row["key"], row["n"])
+        for row in ms.read_committed(folder / "columns").to_pylist()  # type: ignore[union-attr]
+    )
+    given["recent"] = _by_time(
+        ((int(row["time_ms"]), row["key"], int(row["count"])) for row in ms.read_committed(folder / "recent")),
+        by_key=True,
+    )
+    lines = (line.split() for line in ms.read_committed(folder / "sums"))
+    given["sums"] = _by_time(((int(time), key, int(n)) for time, key, n in lines), by_key=True)
+    with closing(sqlite3.connect(folder / "steps.db")) as database:
+        steps = database.execute("SELECT time_ms, key, n, total FROM steps ORDER BY rowid").fetchall()
+    given["steps"] = _by_time(steps, by_key=True)
+    with closing(sqlite3.connect(folder / "ids.db")) as database:
+        given["ids"] = defaultdict(list)
+        for time_ms, count in database.execute("SELECT time_ms, count FROM ids"):
+            given["ids"][time_ms].append(count)
+    if postgres_url is not None:
+        import sqlalchemy
+
+        engine = sqlalchemy.create_engine(postgres_url)
+        with engine.connect() as connection:
+            rows = connection.execute(sqlalchemy.text("SELECT time_ms, key, n, total FROM steps ORDER BY id"))
+            given["steps_postgres"] = _by_time((tuple(row) for row in rows), by_key=True)
+        engine.dispose()
+    return given
+
+
+def _by_time(rows: Iterable[Sequence[Any]], *, by_key: bool = False) -> Rows:
+    """Group rows by their first value; what keys come first in does not count, the order within a key does."""
+    grouped: Rows = {}
+    for time_ms, *row in rows:
+        grouped.setdefault(time_ms, []).append(tuple(row))
+    if by_key:
+        for found in grouped.values():
+            found.sort(key=lambda row: row[0])
+    return grouped
+
+
+def _differences(given: Rows, wanted: Rows) -> list[str]:
+    return [
+        f"batch {time_ms}: {given.get(time_ms, [])}, wanted {wanted.get(time_ms, [])}"
+        for time_ms in sorted({*given, *wanted})
+        if given.get(time_ms, []) != wanted.get(time_ms, [])
+    ]
