@@ -136,6 +136,13 @@ kafka: .kafka/classes.jsa  ## bring the Kafka broker that tests start, where the
 .kafka/classes.jsa: .kafka/libs/.stamp | setup
 	@[ ! -f $< ] || $(BIN)/python -m tests.servers.kafka.class_archive
 
+SEEDS ?= 100
+
+.PHONY: simulate
+simulate: setup  ## the programs of tests/simulation under crashes; SEEDS=n for each, PROGRAM and SEED choose
+	$(call step,simulation)
+	@$(BIN)/python -m tests.simulation $(PROGRAM) $(SEED) --seeds $(SEEDS)
+
 BENCHMARKS ?= $(patsubst benchmarks/%.py,%,$(shell grep -l '__main__' benchmarks/*.py 2>/dev/null))
 
 .PHONY: bench

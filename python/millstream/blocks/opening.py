@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millstream.blocks.log import Log
 from millstream.blocks.object_log import ObjectLog
-from millstream.blocks.segment_log import SEGMENT_BYTES, SegmentLog
+from millstream.blocks.segment_log import SegmentLog
 from millstream.environment.environment import Environment
 from millstream.environment.lease import Lease, Owner
 from millstream.environment.lock import Lock
@@ -21,7 +21,7 @@ def open_log(
     lock: Lock | None = None,
     *,
     read_only: bool = False,
-    segment_bytes: int = SEGMENT_BYTES,
+    segment_bytes: int | None = None,
     environment: Environment | None = None,
 ) -> Log:
     """Open a log in a folder of a storage: in segments on a disk, in objects on an object store.
@@ -31,7 +31,7 @@ def open_log(
         folder: the folder of this log alone.
         lock: what `storage.lock` gave; not needed to read only.
         read_only: change nothing, as for a look at the checkpoint of a program that runs.
-        segment_bytes: when a segment on a disk is full.
+        segment_bytes: when a segment on a disk is full; None: as the storage has it.
         environment: with it, the objects that were released are removed in a thread of their own.
 
     Raises:
@@ -56,7 +56,8 @@ def open_log(
     if not read_only and lock is None:
         raise InternalError(f"The log {folder} is opened to be written without a lock on {storage.place}.")
     if not isinstance(storage, ObjectStorage):
-        return SegmentLog(storage, folder, segment_bytes=segment_bytes, read_only=read_only)
+        size_bytes = storage.segment_bytes if segment_bytes is None else segment_bytes
+        return SegmentLog(storage, folder, segment_bytes=size_bytes, read_only=read_only)
     owner = _NOBODY
     if not read_only:
         if not isinstance(lock, Lease):

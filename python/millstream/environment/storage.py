@@ -54,6 +54,9 @@ class Storage(ABC):
     place: str
     """The root, for errors and people."""
 
+    segment_bytes: int = 8 << 20
+    """How large the files of a log get that are appended to."""
+
     @abstractmethod
     def read(self, name: str) -> bytes:
         """Give the whole of a file.

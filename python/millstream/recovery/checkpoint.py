@@ -76,6 +76,9 @@ class Checkpoint:
             _refuse_without_identity(storage)
             identity = make()
             storage.create(IDENTITY_FILE, identity.encode())
+        elif not storage.names(JOURNAL_FOLDER):
+            # Who made it may have ended before it was durable, and no journal may be without it.
+            storage.create(IDENTITY_FILE, identity.encode())
         _check(identity, name, storage)
         journal = LogJournal(open_log(storage, JOURNAL_FOLDER))
         try:

@@ -134,11 +134,13 @@ class History:
     def _go_on(self, plan: InputPlan) -> None:
         if plan.blocks:
             self.blocks.add(plan.blocks)
-            known = self.block_positions.get(plan.input)
-            if plan.position is not None:
-                self.block_positions[plan.input] = newest_position(plan.position, known)
+            self._pass_position(plan.input, plan.position)
         elif plan.position is not None:
             self.positions[plan.input] = plan.position
+
+    def _pass_position(self, name: str, position: Any) -> None:
+        if position is not None:
+            self.block_positions[name] = newest_position(position, self.block_positions.get(name))
 
     def _finish(self, time_ms: int) -> None:
         if self.done_ms is not None and time_ms <= self.done_ms:
@@ -167,4 +169,5 @@ class History:
             self.planned_ms = written.time_ms
         self.positions = {**written.positions, **self.positions}
         self.blocks.unite(NumberSet(**written.blocks))
-        self.block_positions = {**written.block_positions, **self.block_positions}
+        for name, position in written.block_positions.items():
+            self._pass_position(name, position)

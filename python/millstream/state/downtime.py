@@ -18,14 +18,16 @@ class Downtime(NamedTuple):
     length_ms: int
 
 
-def idle_since(before_ms: int, downtimes: Sequence[Downtime]) -> int:
+def idle_since(before_ms: int, downtimes: Sequence[Downtime], now_ms: int) -> int:
     """Move a limit for idle keys back over the times in which the program was down.
 
     Keys keep the batch time of their last touch as it was; what moves is the time before which they are due.
 
     Args:
         before_ms: the limit as it were without downtime: now less the timeout, milliseconds.
-        downtimes: oldest first; they do not overlap.
+        downtimes: oldest first; they do not overlap. Those that begin at `now_ms` or later do not count: the batch of
+            that time was under way when the program went down, and runs again as it was.
+        now_ms: the batch time.
 
     Returns:
         Keys last touched before this time, milliseconds, were idle for longer than the timeout while the program ran.
@@ -33,12 +35,12 @@ def idle_since(before_ms: int, downtimes: Sequence[Downtime]) -> int:
     Example:
         >>> hour = Downtime(after_ms=10_000, length_ms=3_600_000)
         >>> now_ms, timeout_ms = 3_612_000, 5_000  # The first batches after an hour: 2 s of work after 10 s.
-        >>> idle_since(now_ms - timeout_ms, [hour])
+        >>> idle_since(now_ms - timeout_ms, [hour], now_ms)
         7000
-        >>> idle_since(now_ms - 1_000, [hour])
+        >>> idle_since(now_ms - 1_000, [hour], now_ms)
         3611000
     """
     for after_ms, length_ms in reversed(downtimes):
-        if before_ms < after_ms + length_ms:
+        if after_ms < now_ms and before_ms < after_ms + length_ms:
             before_ms -= length_ms
     return before_ms

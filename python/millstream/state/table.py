@@ -198,7 +198,7 @@ class StateTable:
                 down does not count.
         """
         version = self._newest()
-        before_ms = idle_since(before_ms, self._downtimes)
+        before_ms = idle_since(before_ms, self._downtimes, version.batch_ms)
         due = self._idle.due(version, self.versions[:-1], before_ms)
         version.expired_before_ms = before_ms
         return due

@@ -148,3 +148,8 @@ def test_the_position_of_a_sender_is_that_of_the_blocks_that_were_planned() -> N
     """Blocks may be released from the write-ahead log before the next checkpoint: the plan has the position."""
     history = folded(planned(1_000, blocks=(0, 1), position=8), BatchDone(1_000), planned(2_000))
     assert (history.block_positions, history.positions) == ({"in": 8}, {})
+
+
+def test_of_two_checkpoints_the_newer_position_of_a_pushed_input_counts() -> None:
+    history = folded(*(written(1_000 * n, n, block_positions={"lines": n}) for n in (3, 12)))
+    assert history.block_positions == {"lines": 12}

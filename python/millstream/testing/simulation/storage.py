@@ -26,7 +26,7 @@ from typing import Literal
 from millstream.environment.lock import Lock
 from millstream.environment.rng import Rng
 from millstream.environment.storage import AppendFile, Storage
-from millstream.errors import FencedError
+from millstream.errors import FencedError, StorageUnavailableError
 from millstream.testing.simulation.faults import Faults, Kind, SimulatedCrash, unavailable
 from millstream.testing.simulation.file import SimulatedFile
 
@@ -37,6 +37,7 @@ class SimulatedStorage(Storage):
     Args:
         rng: decides what a crash leaves.
         faults: what goes wrong meanwhile; None: nothing, until it is ordered with `faults.fail`.
+        segment_bytes: how large the files of a log get.
 
     Attributes:
         faults: what goes wrong, also in the lives that follow a crash.
@@ -51,8 +52,9 @@ class SimulatedStorage(Storage):
         (b'synced, not yet\x00', b'synced, \x00\x00\x00\x00\x00\x00\x00\x00')
     """
 
-    def __init__(self, rng: Rng, *, faults: Faults | None = None) -> None:
+    def __init__(self, rng: Rng, *, faults: Faults | None = None, segment_bytes: int = Storage.segment_bytes) -> None:
         self.place = "simulated"
+        self.segment_bytes = segment_bytes
         self.faults = faults if faults is not None else Faults(rng)
         self.state: Literal["alive", "crashed", "fenced"] = "alive"
         self._rng = rng
@@ -71,11 +73,23 @@ class SimulatedStorage(Storage):
             self.state = "crashed"
             return self._handed_over(self._files_after_crash() if machine else None)
 
+    def copied(self) -> SimulatedStorage:
+        """Give a storage of its own with the same files, with which nothing goes wrong."""
+        with self._guard:
+            other = SimulatedStorage(self._rng, segment_bytes=self.segment_bytes)
+            other._files = {name: SimulatedFile(file.read(), file.size_bytes) for name, file in self._files.items()}
+            return other
+
     def take_over(self) -> SimulatedStorage:
         """Give another driver the same files, as after a lease that ran out while this driver was paused."""
         with self._guard:
             self.state = "fenced"
             return self._handed_over(None)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The size of every file, bytes, by name; asked for by tests, so nothing goes wrong with it."""
+        return {name: file.size_bytes for name, file in sorted(self._files.items())}
 
     def damage(self, name: str, offset: int, mask: int) -> None:
         """Change bits of a byte, as a disk does that fails."""
@@ -125,15 +139,19 @@ class SimulatedStorage(Storage):
                     self.faults.room_bytes += file.size_bytes
 
     def lock(self, holder: str, *, takeover: bool = False) -> Lock:
-        with self.operation("lock", "lock"):
-            if self._locked_by is not None:
-                raise FencedError(
-                    "The checkpoint is in use.",
-                    detail=f"{self.place} is locked by program {self._locked_by!r}.",
-                    hint="Stop the other program first, or give this one a checkpoint of its own.",
-                )
-            self._locked_by = holder
-            return SimulatedLock(self)
+        try:
+            with self.operation("lock", "lock"):
+                if self._locked_by is not None:
+                    raise FencedError(
+                        "The checkpoint is in use.",
+                        detail=f"{self.place} is locked by program {self._locked_by!r}.",
+                        hint="Stop the other program first, or give this one a checkpoint of its own.",
+                    )
+                self._locked_by = holder
+                return SimulatedLock(self)
+        except StorageUnavailableError:
+            self._locked_by = None  # Who gets no lock holds none.
+            raise
 
     @contextmanager
     def operation(self, kind: Kind, name: str) -> Iterator[Callable[[], None]]:
@@ -180,7 +198,7 @@ class SimulatedStorage(Storage):
         return {name: file.after_crash(self._rng) for name, file in sorted(sure.items())}
 
     def _handed_over(self, files: dict[str, SimulatedFile] | None) -> SimulatedStorage:
-        other = SimulatedStorage(self._rng, faults=self.faults)
+        other = SimulatedStorage(self._rng, faults=self.faults, segment_bytes=self.segment_bytes)
         other._files = self._files if files is None else files
         other._removed = self._removed if files is None else {}
         return other

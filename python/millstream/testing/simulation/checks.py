@@ -1,0 +1,104 @@
+"""The rules that every simulation is checked against."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from millstream.blocks.segment_log import SegmentLog
+from millstream.recovery.checkpoint import JOURNAL_FOLDER, STATE_FOLDER, WAL_FOLDER
+from millstream.recovery.chunk_file import decode_chunk_file
+from millstream.recovery.decisions import BatchDone, BatchPrepared, CheckpointWritten, StateDelta
+from millstream.recovery.history import History
+from millstream.recovery.log_journal import LogJournal
+from millstream.state.merge import merged
+from millstream.testing.simulation.storage import SimulatedStorage
+from millstream.testing.simulation.violation import ViolationError
+from millstream.testing.simulation.world import SimulatedBatch, World
+
+FILES_MAX = {JOURNAL_FOLDER: 60, WAL_FOLDER: 60, STATE_FOLDER: 24}
+"""How many files there are at most, however long a program has run: segments of two checkpoint intervals and of the
+crashes since, and state files of two checkpoints."""
+
+
+def check_outcome(world: World, batches: Sequence[SimulatedBatch]) -> None:
+    """exactly_once, at_least_once: every record is in exactly one batch, in the order in which records arrived."""
+    for name, given in world.inputs.items():
+        if not given.kind:
+            continue
+        rows = [row for batch in batches for row in batch.inputs[name]]
+        if given.kind == "pushed without positions":
+            missing = Counter(map(repr, given.records)) - Counter(map(repr, rows))
+            if missing:
+                raise ViolationError("at_least_once", f"of {name} the batches do not have {dict(missing)}")
+        elif rows != list(given.records):
+            raise ViolationError("exactly_once", _difference(name, list(given.records), rows))
+
+
+def _difference(name: str, records: list[Any], rows: list[Any]) -> str:
+    arrived, had = Counter(map(repr, records)), Counter(map(repr, rows))
+    missing, repeated = dict(arrived - had), dict(had - arrived)
+    if not missing and not repeated:
+        at = next(place for place, (a, b) in enumerate(zip(records, rows, strict=True)) if a != b)
+        return f"the batches have the records of {name} in another order, from place {at} on"
+    return f"of {name} the batches lack {missing} and have once more {repeated}"
+
+
+def check_kept_checkpoints(history: History, storage: SimulatedStorage) -> None:
+    """retention: the two newest checkpoints are usable, and come to the same state."""
+    if len(history.checkpoints) < 2:
+        return
+    quiet = storage.copied()
+    journal = LogJournal(SegmentLog(quiet, JOURNAL_FOLDER, read_only=True))
+    older, newest = history.checkpoints
+    state = _state_of(quiet, newest, [])
+    rebuilt = _state_of(quiet, older, _deltas(journal, older, newest))
+    if state != rebuilt:
+        raise ViolationError(
+            "retention",
+            f"the checkpoints of {older.time_ms} and of {newest.time_ms} come to different states of "
+            f"{sorted(table for table in {*state, *rebuilt} if state.get(table) != rebuilt.get(table))}",
+        )
+
+
+def _state_of(storage: SimulatedStorage, written: CheckpointWritten, deltas: list[StateDelta]) -> dict[Any, bytes]:
+    chunks: dict[tuple[str, int], list[bytes]] = {}
+    for name in written.files:
+        if name not in storage.sizes:
+            raise ViolationError("retention", f"{name}, which the checkpoint of {written.time_ms} needs, is gone")
+        for chunk in decode_chunk_file(storage.read(name), name):
+            chunks.setdefault((chunk.table, chunk.partition), []).append(chunk.data)
+    for delta in deltas:
+        chunks.setdefault((delta.table, delta.partition), []).append(delta.data)
+    return {table: merged(parts, final=True) for table, parts in chunks.items()}
+
+
+def _deltas(journal: LogJournal, older: CheckpointWritten, newest: CheckpointWritten) -> list[StateDelta]:
+    """List the deltas between two checkpoints as the journal has them: of the attempts that were prepared."""
+    unsettled: dict[tuple[int, int, str, int], StateDelta] = {}
+    prepared: dict[int, int] = {}
+    done: list[int] = []
+    for _, decision in journal.numbered(older.since):
+        match decision:
+            case StateDelta():
+                unsettled[(decision.time_ms, decision.attempt, decision.table, decision.partition)] = decision
+            case BatchPrepared():
+                prepared[decision.time_ms] = decision.attempt
+            case BatchDone() if decision.time_ms not in done:
+                done.append(decision.time_ms)
+    return [
+        delta
+        for time_ms in sorted(done)
+        if older.time_ms < time_ms <= newest.time_ms
+        for (of_ms, attempt, _, _), delta in unsettled.items()
+        if of_ms == time_ms and attempt == prepared.get(time_ms)
+    ]
+
+
+def check_size(storage: SimulatedStorage) -> None:
+    """bounded: what is not needed any more goes."""
+    for folder, files_max in FILES_MAX.items():
+        names = [name for name in storage.sizes if name.startswith(f"{folder}/")]
+        if len(names) > files_max:
+            raise ViolationError("bounded", f"there are {len(names)} files in {folder}/: {names}")

@@ -1,0 +1,175 @@
+"""The oracle: the same program over the same batches, undisturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from millstream.context.streaming_context import StreamingContext
+from millstream.environment.environment import Environment
+from millstream.environment.rng import seeded_rng
+from millstream.model.batch import Batch
+from millstream.model.partition import Partition
+from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
+from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
+from millstream.model.ports.sink import Receipt, Sink, SinkLineage
+from millstream.stream.dstream import DStream
+from millstream.testing.simulation.clock import SimulatedClock
+from millstream.testing.simulation.connections import Connections
+from millstream.testing.simulation.storage import SimulatedStorage
+from millstream.testing.simulation.violation import ViolationError
+from millstream.testing.simulation.world import SimulatedBatch, World
+
+
+def replay(
+    world: World, batches: Sequence[SimulatedBatch], downtimes: Sequence[tuple[int, int]], zero_ms: int
+) -> dict[str, dict[int, list[Any]]]:
+    """Run the program of a world over batches that are given.
+
+    It stops in order, and starts again, where the other had a downtime, in which no key grows idle.
+
+    Args:
+        world: whose program and options are taken.
+        batches: in order of batch time.
+        downtimes: spans (from, to].
+        zero_ms: the zero time of the grid.
+
+    Returns:
+        For each sink the rows of every batch.
+    """
+    run = _Replay(world, {batch.time_ms: batch for batch in batches})
+    left = sorted(downtimes)
+    run.start(zero_ms)
+    for batch in batches:
+        while left and left[0][0] < batch.time_ms:
+            run.stop()
+            run.start(left.pop(0)[1])
+        run.clock.leap(batch.time_ms)
+        run.check(batch.time_ms)
+    run.stop()
+    return run.outputs
+
+
+class _Replay(Connections):
+    def __init__(self, world: World, batches: dict[int, SimulatedBatch]) -> None:
+        self.batches = batches
+        self.outputs: dict[str, dict[int, list[Any]]] = {}
+        self.clock = SimulatedClock()
+        self._world = world
+        self._storage = SimulatedStorage(seeded_rng(0))
+        self._ssc: StreamingContext | None = None
+
+    def start(self, at_ms: float) -> None:
+        options = self._world.options
+        self.clock = SimulatedClock(at_ms / 1000.0)
+        self._ssc = ssc = StreamingContext(
+            options.batch_interval,
+            name="simulation-oracle",
+            checkpoint=self._storage,
+            environment=Environment(self.clock, seed=0),
+            process_tuning=False,
+            **options.context,
+        )
+        self._world.program(ssc, self)
+        ssc.start()
+        self.clock.advance(0.0)
+        # Which of the overdue times of slides have batches is given, and not to be decided anew.
+        admission = self._driver._machine._admission
+        admission.grid = replace(admission.grid, slides_ms=())
+
+    def stop(self) -> None:
+        assert self._ssc is not None
+        self._ssc.stop(graceful=False)
+        self._ssc.await_termination(0)
+
+    @property
+    def _driver(self) -> Any:
+        assert self._ssc is not None
+        return self._ssc._driver
+
+    def check(self, time_ms: int) -> None:
+        """Refuse a replay that went another way."""
+        assert self._ssc is not None
+        if self._ssc.state == "stopped":
+            self._ssc.await_termination(0)
+        planned_ms = self._driver._machine._admission.planned_ms
+        if planned_ms != time_ms:
+            raise ViolationError("batch_order", f"with {time_ms} an undisturbed run has planned up to {planned_ms}")
+
+    def stream(self, name: str, *, limit: int | None = None) -> DStream[Any]:
+        assert self._ssc is not None
+        return self._ssc.stream(_ReplayedSource(name, self.batches), name=name)
+
+    def pushed(self, name: str, *, positions: bool = True) -> DStream[Any]:
+        assert self._ssc is not None
+        return self._ssc.stream(_ReplayedFeed(name, self.batches), name=name)
+
+    def sink(self, name: str) -> Sink[Any]:
+        return _Collected(name, self.outputs.setdefault(name, {}))
+
+    def point(self, name: str) -> None:
+        """Nothing happens here."""
+
+
+class _ReplayedSource(ReplayableSource[Any]):
+    def __init__(self, name: str, batches: dict[int, SimulatedBatch]) -> None:
+        self.name = name
+        self._batches = batches
+
+    def open(self, position: Any) -> None: ...
+
+    def plan(self, batch_ms: int, after: Any, limit: int | None) -> Plan:
+        batch = self._batches.get(batch_ms)
+        parts = [] if batch is None else batch.parts[self.name]
+        return Plan([Split([batch_ms, place], len(part)) for place, part in enumerate(parts)], batch_ms)
+
+    def read(self, split: Split) -> Partition[Any]:
+        batch_ms, place = split.data
+        return Partition(self._batches[batch_ms].parts[self.name][place])
+
+
+class _ReplayedFeed(BlockFeed):
+    def __init__(self, name: str, batches: dict[int, SimulatedBatch]) -> None:
+        self.name = name
+        self._batches = batches
+        self._notify: Callable[[FeedEvent], None] = lambda event: None
+
+    def start(self, *, interval_ms: int, zero_ms: int, notify: Callable[[FeedEvent], None]) -> None:
+        self._notify = notify
+        notify(FeedEvent("started"))
+
+    def take(self, until_ms: int) -> list[Block]:
+        batch = self._batches.get(until_ms)
+        parts = [] if batch is None else batch.parts[self.name]
+        return [Block(part, len(part), until_ms) for part in parts]
+
+    def hold(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def set_rate(self, records_per_s: float | None) -> None: ...
+
+    def restart(self) -> None: ...
+
+    def begin_stop(self) -> None:
+        self._notify(FeedEvent("stopped"))
+
+    def close(self) -> None: ...
+
+
+class _Collected(Sink[Any]):
+    def __init__(self, name: str, rows: dict[int, list[Any]]) -> None:
+        self.name = name
+        self._rows = rows
+
+    def open(self, lineage: SinkLineage) -> int | None:
+        return max(self._rows, default=None)
+
+    def stage(self, batch: Batch, partition: int, data: Partition[Any]) -> Receipt:
+        return list(data.rows())
+
+    def commit(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        self._rows[batch.time_ms] = [row for rows in receipts for row in rows]
+
+    def discard(self, batch: Batch, receipts: Sequence[Receipt]) -> None: ...

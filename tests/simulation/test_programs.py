@@ -1,0 +1,49 @@
+"""Programs under crashes and failures: new seeds at every run, and all that once failed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation.programs import PROGRAMS
+from tests.simulation.runs import kept_seeds, run_points, run_seeds
+
+NEW_SEEDS = int(os.environ.get("MILLSTREAM_SIMULATION_SEEDS", "12"))
+"""How many new seeds each program gets."""
+
+FIRST = int.from_bytes(os.urandom(4), "big")
+"""Another one at every run: what no run has tried is where the next failure is."""
+
+POINTS_EVERY = 11
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """What goes wrong on purpose need not be told."""
+    logger = logging.getLogger("millstream")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_new_seeds(name: str) -> None:
+    outcomes = run_seeds(name, range(FIRST, FIRST + NEW_SEEDS))
+    assert sum(outcome.faults.total() for outcome in outcomes) > NEW_SEEDS
+
+
+@pytest.mark.parametrize(("name", "seed"), kept_seeds())
+def test_a_seed_that_once_failed(name: str, seed: int) -> None:
+    run_seeds(name, [seed])
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_crash_at_places_all_over_a_run(name: str) -> None:
+    quiet, *crashed = run_points(name, 1, every=POINTS_EVERY, first=FIRST % POINTS_EVERY)
+    assert quiet.lives == 1
+    assert all(outcome.lives > 1 for outcome in crashed)
+    assert len(crashed) >= quiet.points // POINTS_EVERY
