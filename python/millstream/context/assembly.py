@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -12,7 +12,7 @@ from millstream.context.checkpointing import CheckpointSettings, open_durability
 from millstream.control.batch_work import BatchWork
 from millstream.control.driver import Driver
 from millstream.control.durability import Durability
-from millstream.control.facts import BlockStored, InputSpec, ProgramStarted
+from millstream.control.facts import BlockStored, InputSpec, ProgramStarted, UnfinishedBatch
 from millstream.control.receiver_work import ReceiverWork
 from millstream.environment.clock import Clock
 from millstream.environment.environment import Environment
@@ -59,57 +59,74 @@ def assembled(
     Raises:
         MillstreamError: something cannot be opened; what was opened before is closed.
     """
-    durability = None
-    if settings.checkpoint is not None:
-        durability = open_durability(settings.checkpoint, settings.name, program.graph, backend, bus, environment)
-    try:
-        return _driver(program, backend, bus, environment, settings, durability)
-    except BaseException:
-        if durability is not None:
-            with suppress(Exception):  # What kept the program from starting is the error to see.
-                durability.close()
-        raise
-
-
-def _driver(
-    program: Program,
-    backend: Backend,
-    bus: EventBus,
-    environment: Environment,
-    settings: Settings,
-    durability: Durability | None,
-) -> Driver:
     graph, clock, interval_ms = program.graph, environment.clock, program.interval_ms
-    journal = MemoryJournal() if durability is None else durability.journal
-    batches = BatchWork(graph, backend, journal, bus, clock, durability)
-    unfinished = None
-    if durability is None:
-        batches.open(f"{environment.rng.getrandbits(64):016x}")
-    else:
-        committed = batches.open(durability.checkpoint.identity.sink_lineage_id, durability.epoch)
-        durability.sinks_opened(committed)
-        durability.persist_feeds()
-        if durability.recovered is not None:
-            batches.resume(durability.recovered)
-            unfinished = durability.recovered.unfinished(committed)
-    if any(node.gives_columns for node in graph.inputs):
-        import_module("pyarrow")  # Now, so that the first batch need not wait for it.
-    tuning = ProcessTuning() if settings.process_tuning else None
-    if tuning is not None:
-        tuning.apply()
-    planned_ms = None if durability is None else durability.planned_ms
-    steady = SteadyClock(
-        clock, ahead_max_ms=settings.max_clock_jump_ms, on_jump=lambda behind_ms: _tell_jump(bus, clock, behind_ms)
-    )
+    with ExitStack() as undo:
+        durability = None
+        if settings.checkpoint is not None:
+            durability = open_durability(settings.checkpoint, settings.name, graph, backend, bus, environment)
+            undo.callback(_closed_quietly, durability)
+        planned_ms = None if durability is None else durability.planned_ms
+        steady = _steady_clock(clock, bus, settings.max_clock_jump_ms, planned_ms)
+        journal = MemoryJournal() if durability is None else durability.journal
+        batches = BatchWork(graph, backend, journal, bus, clock, durability)
+        committed = _opened(batches, durability, environment)
+        undo.callback(batches.close, in_order=False)
+        unfinished = None if durability is None else _handed_over(durability, batches, committed)
+        if any(node.gives_columns for node in graph.inputs):
+            import_module("pyarrow")  # Now, so that the first batch need not wait for it.
+        # The grid begins after everything that takes time, or the first batch would be late.
+        origin_ms = 0 if durability is None else durability.checkpoint.identity.zero_time_ms
+        begin_ms = origin_ms + math.floor((steady.wall_ms() - origin_ms) / interval_ms) * interval_ms
+        zero_ms = program.zero_ms = begin_ms if durability is None else origin_ms
+        batches.begin(zero_ms)
+        started = _started(program, settings, zero_ms, begin_ms if planned_ms is None else planned_ms, unfinished)
+        number = None if durability is None else durability.number
+        receivers = ReceiverWork(graph, bus, clock, interval_ms, zero_ms, number)
+        left = () if durability is None else _left_blocks(durability, begin_ms + interval_ms)
+        tuning = ProcessTuning() if settings.process_tuning else None
+        if tuning is not None:
+            tuning.apply()
+        undo.pop_all()
+        return Driver(started, batches, receivers, bus, environment, tuning, settings.name, steady, begin_ms, left)
+
+
+def _closed_quietly(durability: Durability) -> None:
+    with suppress(Exception):  # What kept the program from starting is the error to see.
+        durability.close()
+
+
+def _steady_clock(clock: Clock, bus: EventBus, ahead_max_ms: int, planned_ms: int | None) -> SteadyClock:
+    steady = SteadyClock(clock, ahead_max_ms=ahead_max_ms, on_jump=lambda behind_ms: _tell_jump(bus, clock, behind_ms))
     if planned_ms is not None:
         steady.begin_after(planned_ms)
-    # The grid begins after everything that takes time, or the first batch would be late.
-    origin_ms = 0 if durability is None else durability.checkpoint.identity.zero_time_ms
-    begin_ms = origin_ms + math.floor((steady.wall_ms() - origin_ms) / interval_ms) * interval_ms
-    zero_ms = program.zero_ms = begin_ms if durability is None else origin_ms
-    batches.begin(zero_ms)
-    started = ProgramStarted(
-        interval_ms,
+    return steady
+
+
+def _opened(batches: BatchWork, durability: Durability | None, environment: Environment) -> Mapping[str, int | None]:
+    if durability is None:
+        return batches.open(f"{environment.rng.getrandbits(64):016x}")
+    return batches.open(durability.checkpoint.identity.sink_lineage_id, durability.epoch)
+
+
+def _handed_over(
+    durability: Durability, batches: BatchWork, committed: Mapping[str, int | None]
+) -> UnfinishedBatch | None:
+    """Settle what the sinks say, and have the batch that was left undone run again."""
+    durability.sinks_opened(committed)
+    durability.persist_feeds()
+    recovered = durability.recovered
+    if recovered is None:
+        return None
+    batches.resume(recovered)
+    return recovered.unfinished(committed)
+
+
+def _started(
+    program: Program, settings: Settings, zero_ms: int, planned_ms: int, unfinished: UnfinishedBatch | None
+) -> ProgramStarted:
+    graph = program.graph
+    return ProgramStarted(
+        program.interval_ms,
         zero_ms,
         tuple(
             InputSpec(node.name, "receiver" if isinstance(node, FeedInput) else "replayable") for node in graph.inputs
@@ -120,13 +137,9 @@ def _driver(
         batch_retries=settings.batch_retries,
         retry_initial_ms=settings.retry_pause_ms,
         skip_failed=settings.checkpoint is not None and settings.checkpoint.dead_letter_limit > 0,
-        planned_ms=begin_ms if planned_ms is None else planned_ms,
+        planned_ms=planned_ms,
         unfinished=unfinished,
     )
-    number = None if durability is None else durability.number
-    receivers = ReceiverWork(graph, bus, clock, interval_ms, zero_ms, number)
-    left = () if durability is None else _left_blocks(durability, begin_ms + interval_ms)
-    return Driver(started, batches, receivers, bus, environment, tuning, settings.name, steady, begin_ms, left)
 
 
 def _tell_jump(bus: EventBus, clock: Clock, behind_ms: float) -> None:

@@ -54,6 +54,7 @@ class ManualClock(Clock):
 
     def __init__(self, start: float = 0.0) -> None:
         self._now_ms = start * 1000.0
+        self._jumped_ms = 0.0
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -63,8 +64,22 @@ class ManualClock(Clock):
         return self._now_ms
 
     def monotonic_ms(self) -> float:
-        """Give the time that the clock stands at."""
-        return self._now_ms
+        """Give the time that the clock would stand at without jumps."""
+        return self._now_ms - self._jumped_ms
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock, as a person or a time server does; the monotonic clock goes on.
+
+        Whatever waits waits as long as it would have.
+
+        Args:
+            seconds: how far ahead; below zero: back.
+        """
+        by_ms = seconds * 1000.0
+        with self._lock:
+            self._now_ms += by_ms
+            self._jumped_ms += by_ms
+            self._due = [(due_ms + by_ms, number, callback) for due_ms, number, callback in self._due]
 
     def call_at(self, due_ms: float, callback: Callable[[], None]) -> None:
         """Have `callback` run when the clock is moved to `due_ms` or past it."""

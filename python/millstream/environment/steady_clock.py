@@ -27,13 +27,9 @@ class SteadyClock(Clock):
 
     Example:
         >>> from millstream.environment.clock import ManualClock
-        >>> class Machine(ManualClock):
-        ...     shift_ms = 0.0
-        ...     def wall_ms(self) -> float:
-        ...         return super().wall_ms() + self.shift_ms
-        >>> machine, told = Machine(100.0), []
+        >>> machine, told = ManualClock(100.0), []
         >>> clock = SteadyClock(machine, ahead_max_ms=60_000.0, on_jump=told.append)
-        >>> machine.shift_ms = -30_000.0; machine.advance(1.0)
+        >>> machine.jump(-30.0); machine.advance(1.0)
         >>> clock.wall_ms(), machine.wall_ms(), told
         (101000.0, 71000.0, [30000.0])
     """
@@ -74,6 +70,7 @@ class SteadyClock(Clock):
             wall_ms = steady_ms
             self._on_jump(self._offset_ms)
         elif wall_ms - steady_ms > self._ahead_max_ms:
+            self._offset_ms -= wall_ms - steady_ms  # It is said once; whoever ends now needs a time to do it.
             raise self._too_far(wall_ms - steady_ms, "where it was a moment ago")
         wall_ms = max(wall_ms, self._last_wall_ms)
         self._last_wall_ms, self._last_monotonic_ms = wall_ms, monotonic_ms

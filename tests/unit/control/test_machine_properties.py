@@ -16,6 +16,7 @@ from millstream.control.facts import (
     BatchFinished,
     BatchPlanned,
     BatchPrepared,
+    BatchSkipped,
     BlockStored,
     CommitFailed,
     Fact,
@@ -29,6 +30,7 @@ from millstream.control.facts import (
     ReceiversStopped,
     ReceiverStarted,
     RetryDue,
+    SkipFailed,
     StopRequested,
     StopTimedOut,
 )
@@ -45,6 +47,7 @@ from millstream.control.instructions import (
     RollBackBatch,
     RunBatch,
     ScheduleRetry,
+    SkipBatch,
     StartReceiver,
     StopReceivers,
     StopStream,
@@ -67,8 +70,9 @@ class Histories(RuleBasedStateMachine):
         slides=st.lists(st.sampled_from([20, 30, 70]), max_size=2, unique=True),
         queued=st.integers(1, 4),
         retries=st.integers(0, 3),
+        skips=st.booleans(),
     )
-    def start(self, slides: list[int], queued: int, retries: int) -> None:
+    def start(self, slides: list[int], queued: int, retries: int, skips: bool) -> None:
         self.machine = Machine()
         self.slides, self.queued, self.retries_max = slides, queued, retries
         self.now = self.due = self.planned = 0
@@ -87,7 +91,8 @@ class Histories(RuleBasedStateMachine):
         self.last_failure: Failure | None = None
         self.late: list[Fact] = []
         inputs = (InputSpec("a", "receiver"), InputSpec("files", "replayable"), InputSpec("b", "receiver"))
-        self.post(ProgramStarted(INTERVAL, 0, inputs, OUTPUTS, tuple(slides), queued, retries))
+        self.skips = skips
+        self.post(ProgramStarted(INTERVAL, 0, inputs, OUTPUTS, tuple(slides), queued, retries, skip_failed=skips))
 
     def post(self, fact: Fact) -> None:
         self.allowed_skip: list[int] = []
@@ -131,6 +136,11 @@ class Histories(RuleBasedStateMachine):
                 assert not self.outputs_left(time_ms)
                 failed_end = {kind: FinishFailed(time_ms, failure) for kind, failure in FAILURES}
                 self.ask("finish", {"done": BatchFinished(time_ms), **failed_end})
+            case SkipBatch(time_ms):
+                assert self.skips
+                assert self.outputs_left(time_ms) == OUTPUTS
+                failed_skip = {kind: SkipFailed(time_ms, failure) for kind, failure in FAILURES}
+                self.ask("finish", {"done": BatchSkipped(time_ms), **failed_skip})
             case ScheduleRetry(time_ms, delay_ms):
                 assert time_ms == self.planned
                 assert 100 <= delay_ms <= 5_000
