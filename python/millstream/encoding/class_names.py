@@ -45,7 +45,11 @@ class ClassNames:
         self._renamed = dict(renamed or {})
         for kind in (*self._types, *self._renamed.values()):
             if not isinstance(kind, type):
-                raise ConfigurationError("What a stored name may mean is no class.", detail=f"It is {kind!r}.")
+                raise ConfigurationError(
+                    "What a stored name may mean is no class.",
+                    detail=f"It is {kind!r}.",
+                    hint="Give classes: types=[Session], renamed={'module:Name': Session}.",
+                )
 
     def name_of(self, kind: type) -> str:
         """Give the name of a class.
