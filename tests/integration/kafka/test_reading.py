@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import pickle
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from tests.integration.kafka.kafka_run import KafkaRun
@@ -235,3 +236,22 @@ def test_two_outputs_read_the_same_records(kafka: KafkaTool) -> None:
         kafka.produce(topic, numbered(0, 100), 1)
         assert run.until(100) == numbered(0, 100)
         run.until(lambda: sum(row[0] for row in counts) == 100)
+
+
+def test_workers_that_take_turns_with_partitions_lose_and_double_nothing(kafka: KafkaTool, context: ms.Context) -> None:
+    topic = kafka.topic(4)
+    chance, sent = Random(1), 0
+    with KafkaRun(
+        kafka.servers, context=context, topics=[topic], shape=lambda r: (r.partition, r.offset), max_records_per_task=3
+    ) as run:
+        for _ in range(40):
+            for partition in chance.sample(range(4), 2):
+                count = chance.randint(1, 9)
+                kafka.produce(topic, numbered(0, count), partition)
+                sent += count
+            run.step()
+        seen = run.until(sent)
+    assert len(seen) == len(set(seen)) == sent
+    assert sorted(seen) == [
+        (partition, offset) for partition in range(4) for offset in range(kafka.end(topic, partition))
+    ]

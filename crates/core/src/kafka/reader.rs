@@ -27,6 +27,10 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Bytes of ranges that are kept for a second reading, besides the range that was read last.
 const KEPT_BYTES: usize = 32 << 20;
 
+/// A range that begins at most so far behind what was read is reached by dropping what lies between, most of which was
+/// fetched already: to begin anew would take longer. Workers that take turns with a partition meet this all the time.
+const SKIPPED_MAX: i64 = 20_000;
+
 /// A partition that nobody has read for so long, though records wait, is not fetched any more.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -271,9 +275,13 @@ impl Feed {
         }
         let goes_on = self.queue.is_some()
             && ((self.begun == from && self.position >= from)
-                || (self.begun < 0 && self.position == from));
+                || (self.begun < 0 && (0..=SKIPPED_MAX).contains(&(from - self.position))));
         if !goes_on {
             self.start(from)?;
+        }
+        if self.begun < 0 {
+            // What lies between was read elsewhere; it is dropped as it comes.
+            self.position = from;
         }
         self.begun = from;
         let deadline = Instant::now() + slice;

@@ -11,7 +11,7 @@ from millstream.model.ports.replayable_source import Split
 from millstream.sources.kafka.client_options import ClientOptions
 from millstream.sources.kafka.kafka_errors import as_error
 from millstream.sources.kafka.planner import OnOffsetOutOfRange
-from millstream.sources.kafka.readers import reader_of
+from millstream.sources.kafka.readers import note_topic, reader_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +58,9 @@ class RangeReads:
         data: Mapping[str, Any] = split.data
         try:
             # Why by name and isolation: a split that was journalled is read as it was planned.
-            reader = reader_of(f"{self.name} {data['isolation']}", self.options.for_reading(data["isolation"]))
+            name = f"{self.name} {data['isolation']}"
+            note_topic(name, data["topic"], data.get("id", ""))
+            reader = reader_of(name, self.options.for_reading(data["isolation"]))
             try:
                 columns = self._read(reader, data, data["from"])
             except KafkaClientError as error:

@@ -13,6 +13,9 @@ READERS_MAX = 16
 """Clients of sources that are not closed, such as those of batch programs, are let go when there are so many newer."""
 
 _readers: dict[str, KafkaReader] = {}
+_ids: dict[str, dict[str, str]] = {}
+"""By source and topic: the id of the topic that was read last."""
+
 _lock = threading.Lock()
 
 
@@ -44,7 +47,21 @@ def reader_of(name: str, options: Mapping[str, str]) -> KafkaReader:
     return reader
 
 
+def note_topic(name: str, topic: str, topic_id: str) -> None:
+    """Say which topic is about to be read; where it was made anew, the client that knows the old one is let go.
+
+    Why not only its topic: the library goes on for minutes with what it knows of a topic that it saw deleted.
+    """
+    known = _ids.setdefault(name, {})
+    before = known.get(topic)
+    if before is not None and before != topic_id:
+        drop_reader(name)
+        known = _ids.setdefault(name, {})
+    known[topic] = topic_id
+
+
 def drop_reader(name: str) -> None:
     """Let the client of a source go, in this process."""
     with _lock:
         _readers.pop(name, None)
+        _ids.pop(name, None)
