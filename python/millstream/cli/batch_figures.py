@@ -15,6 +15,7 @@ from millstream.observe.events import (
     ReceiverFailed,
     ReceiverStarted,
     ReceiverStopped,
+    StateRestored,
     StreamingStarted,
     StreamingStopped,
 )
@@ -76,6 +77,7 @@ class FiguresNow:
         notice: what happened to a receiver last, or an empty string.
         error: why the stream stopped, or None.
         stopped: the stream has ended.
+        restored: how long it took to go on from a checkpoint, or an empty string.
     """
 
     interval_ms: int
@@ -89,6 +91,7 @@ class FiguresNow:
     notice: str
     error: str | None
     stopped: bool
+    restored: str
 
 
 class BatchFigures(StreamingListener):
@@ -115,6 +118,9 @@ class BatchFigures(StreamingListener):
         self._held = self._stopped = False
         self._notice = ""
         self._error: str | None = None
+        self._restored: StateRestored | None = None
+        self._restored_text = ""
+        self._started_ms = 0.0
 
     def now(self) -> FiguresNow:
         """Give all figures as they are now."""
@@ -131,6 +137,7 @@ class BatchFigures(StreamingListener):
                 self._notice,
                 self._error,
                 self._stopped,
+                self._restored_text,
             )
 
     def take_unread(self) -> list[BatchFigure]:
@@ -144,11 +151,22 @@ class BatchFigures(StreamingListener):
         """Note the interval."""
         with self._lock:
             self._interval_ms = event.interval_ms
+            self._started_ms = event.time_ms
         self.changed.set()
+
+    def on_state_restored(self, event: StateRestored) -> None:
+        """Note that the stream goes on from a checkpoint."""
+        with self._lock:
+            self._restored = event
+            self._restored_text = f"went on from a checkpoint: read in {event.spent_ms / 1000.0:.2f} s"
 
     def on_batch_completed(self, event: BatchCompleted) -> None:
         """Add a batch."""
         with self._lock:
+            if self._restored is not None:
+                first_s = (event.ended_ms - self._started_ms + self._restored.spent_ms) / 1000.0
+                self._restored_text += f", first batch done {first_s:.2f} s after the start"
+                self._restored = None
             span_ms = event.batch_time_ms - self._last_ms if self._last_ms else self._interval_ms
             self._last_ms = event.batch_time_ms
             figure = BatchFigure(

@@ -25,6 +25,8 @@ def summary(figures: BatchFigures, *, records: str = "records", more: str = "") 
         f"  processing time   {_spread(figures.processing)}",
         f"  total delay       {_spread(figures.total)}",
     ]
+    if now.restored:
+        lines.append(f"  {now.restored}")
     if now.failed_attempts:
         lines.append(f"  {now.failed_attempts:,} attempts at batches failed")
     if now.merged:

@@ -182,9 +182,11 @@ class Durability:
             self.journal.append(started)
         if history.undone is not None:
             self._claim_undone(history.undone, history.prepared)
-        if stored_program is not None and StateRestored in self._bus.heard:
+        if stored_program is not None:
             spent_ms = self._clock.monotonic_ms() - began_ms
-            self._bus.post(StateRestored(history.done_ms, history.epoch, spent_ms))
+            logger.info("Went on from %s in %.2f s.", self.checkpoint.storage.place, spent_ms / 1000.0)
+            if StateRestored in self._bus.heard:
+                self._bus.post(StateRestored(history.done_ms, history.epoch, spent_ms))
 
     def _program(self) -> dict[str, Any]:
         return {

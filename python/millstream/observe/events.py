@@ -268,13 +268,11 @@ class StateRestored:
         batch_time_ms: the newest batch that was done, or None when there was none.
         epoch: how many drivers the checkpoint has had, this one included.
         spent_ms: how long it took to read the checkpoint and to fill the state.
-        state_keys: how many keys of state were loaded.
     """
 
     batch_time_ms: int | None
     epoch: int
     spent_ms: float
-    state_keys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
