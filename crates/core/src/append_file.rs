@@ -24,22 +24,25 @@ impl AppendFile {
     pub fn create(path: &Path, size_bytes: u64) -> Result<Self> {
         let make = || -> io::Result<File> {
             let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-            reserve(&mut file, size_bytes)?;
-            file.sync_all()?;
+            let ready = reserve(&mut file, size_bytes).and_then(|()| file.sync_all());
+            if let Err(error) = ready {
+                // Why: on a full disk, what was set aside in part would make every new try worse. The error to tell
+                // of is the first one, whether this works or not.
+                let _ = std::fs::remove_file(path);
+                return Err(error);
+            }
             Ok(file)
         };
-        match make() {
-            Ok(file) => Ok(Self {
-                path: path.to_owned(),
-                file: Some(file),
-                written: 0,
-                failed: false,
-            }),
-            Err(source) => Err(Error::File {
-                path: path.to_owned(),
-                source,
-            }),
-        }
+        let file = make().map_err(|source| Error::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: Some(file),
+            written: 0,
+            failed: false,
+        })
     }
 
     /// The file's path.

@@ -240,6 +240,9 @@ class SegmentLog(Log):
             self._closed_segments.append(segment.closed())
             self._certain_next = segment.closed().next
         self._close_file(segment)
+        if not segment.durable:
+            # Why at once: on a disk that is full or fails, the space of one try after another would add up.
+            self._remove(segment.id)
 
     def _close_file(self, segment: OpenSegment) -> None:
         try:
@@ -253,17 +256,17 @@ class SegmentLog(Log):
         kept = {closed.id for closed in self._closed_segments}
         if self._segment is not None:
             kept.add(self._segment.id)
-        left = []
-        for id in self._garbage:
-            if id in kept:
-                continue
-            try:
-                self._storage.remove(f"{self._folder}/{id.name}")
-                self._sizes.pop(id, None)
-            except StorageUnavailableError as error:
-                left.append(id)
-                logger.warning("A file that is not needed any more stays for now: %s", error)
-        self._garbage = left
+        self._garbage = [id for id in self._garbage if id not in kept and not self._remove(id)]
+
+    def _remove(self, id: SegmentId) -> bool:
+        """Remove a segment that does not count; False when that does not work now."""
+        try:
+            self._storage.remove(f"{self._folder}/{id.name}")
+        except MillstreamError as error:
+            logger.warning("A file that is not needed any more stays for now: %s", error)
+            return False
+        self._sizes.pop(id, None)
+        return True
 
     def _read(self, first: int, segments: list[ClosedSegment], waiting: list[_Run]) -> Iterator[LogRecord]:
         for segment in segments:

@@ -90,7 +90,9 @@ class LocalStorage(Storage):
 
     def remove(self, name: str) -> None:
         with self._reported(name, "removed"):
-            self._directory.remove(name)
+            if self._directory.exists(name):
+                self._directory.remove(name)
+                self._directory.sync(os.path.dirname(name))
 
     def size_bytes(self, name: str) -> int:
         with self._reported(name, "read"):
@@ -103,7 +105,12 @@ class LocalStorage(Storage):
             self._make_folder(os.path.dirname(name))
             full = self._directory.full(name)
             file = CoreAppendFile(full, size_bytes)
-            self._directory.sync(os.path.dirname(name))
+            try:
+                self._directory.sync(os.path.dirname(name))
+            except OSError:
+                file.close()
+                self._directory.remove(name)
+                raise
             return LocalAppendFile(file, full)
 
     def lock(self, holder: str, *, takeover: bool = False) -> Lock:

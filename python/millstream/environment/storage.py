@@ -89,7 +89,7 @@ class Storage(ABC):
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Remove a file; one that is gone already is fine. A crash soon after may bring it back, whole.
+        """Remove a file for good, also for a crash after this returns; one that is gone already is fine.
 
         Raises:
             StorageUnavailableError: it cannot be removed.

@@ -103,6 +103,19 @@ def test_a_disk_that_is_full_for_a_while(storage: SimulatedStorage) -> None:
     assert len(storage.names("log")) == 2
 
 
+def test_tries_that_fail_leave_no_files(storage: SimulatedStorage) -> None:
+    log = SegmentLog(storage, "log", segment_bytes=1000)
+    log.append([(1, b"a")])
+    for _ in range(10):
+        storage.faults.fail("sync")
+        with pytest.raises(StorageUnavailableError):
+            log.append([(1, b"b")])
+    assert len(storage.names("log")) == 1
+    assert [record.data for record in log.read()] == [b"a"]
+    log.append([(1, b"c")])
+    assert [data for _, data in contents(storage)] == [b"a", b"c"]
+
+
 def test_a_disk_that_fills_up_inside_a_record(storage: SimulatedStorage) -> None:
     storage.faults.room_bytes = 100
     log = SegmentLog(storage, "log", segment_bytes=0)

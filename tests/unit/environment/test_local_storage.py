@@ -186,6 +186,7 @@ try:
     LocalStorage(sys.argv[1]).append_file("1", size_bytes=1_000_000)
 except StorageUnavailableError as error:
     print(error)
+    print(LocalStorage(sys.argv[1]).names(""))
 """
 
 
@@ -229,3 +230,4 @@ def test_a_disk_without_room_for_a_new_file(tmp_path: Path) -> None:
     mounted = 'mount -t tmpfs -o size=256k tmpfs "$2" && exec "$0" -c "$1" "$2"'
     output = output_of([*SMALL_DISK, mounted, sys.executable, SET_ASIDE, str(tmp_path)])
     assert f"{tmp_path}/1 cannot be created: No space left on device." in output
+    assert output.endswith("[]\n")

@@ -3,8 +3,7 @@
 Injected, from the seed or on order:
 
 - a crash of the machine: each sector of unsynced writes is kept, lost, or garbage; what was cut off a file may come
-  back; a file whose `create` or `append_file` had not returned is there whole or not at all; removed files come back
-  unless a name in their folder was made durable after them;
+  back; a file whose `create`, `append_file` or `remove` had not returned is there whole or not at all;
 - a crash of the process alone: what was written is readable, and still not durable;
 - an operation that raises StorageUnavailableError, before it took effect or after; so a failed sync leaves data that
   is on the disk or not, and is readable until the machine crashes;
@@ -131,12 +130,14 @@ class SimulatedStorage(Storage):
             return SimulatedAppendFile(self, name, self._files[name])
 
     def remove(self, name: str) -> None:
-        with self.operation("remove", name):
+        with self.operation("remove", name) as during:
             file = self._files.pop(name, None)
             if file is not None:
                 self._removed[name] = file
                 if self.faults.room_bytes is not None:
                     self.faults.room_bytes += file.size_bytes
+                during()
+                del self._removed[name]
 
     def lock(self, holder: str, *, takeover: bool = False) -> Lock:
         try:
@@ -186,10 +187,7 @@ class SimulatedStorage(Storage):
         self._files[name] = SimulatedFile(content, size_bytes)
 
     def _make_durable(self, name: str) -> None:
-        """Make a name durable, and that removed names of its folder are gone."""
         self._files[name].name_durable = True
-        folder = name.rpartition("/")[0]
-        self._removed = {gone: file for gone, file in self._removed.items() if gone.rpartition("/")[0] != folder}
 
     def _files_after_crash(self) -> dict[str, SimulatedFile]:
         sure = {name: file for name, file in self._files.items() if file.name_durable}
