@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from millstream.environment.clock import SystemClock
 from millstream.errors import ConfigurationError
@@ -201,7 +202,9 @@ class TopicWatch:
             names = [name for name in self.client.list_names(ATTEMPT_S) if not name.startswith("__")]
         except KafkaClientError:
             names = []
-        known = ", ".join(sorted(names)[:20]) or "none"
+        # Those that look alike come first: a slip of the pen is the usual cause.
+        alike = get_close_matches(unknown[0], names, 5)
+        known = ", ".join([*alike, *sorted(set(names) - set(alike))][:20]) or "none"
         raise ConfigurationError(
             f"There is no topic {', '.join(unknown)}.",
             detail=f"The topics of {self._options.servers} are: {known}{', ...' if len(names) > 20 else ''}.",
