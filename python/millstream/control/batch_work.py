@@ -289,9 +289,9 @@ class BatchWork:
         """Let go of what only a batch needed that has ended."""
         for source in self._sources():
             source.release(time_ms)
-        del self._works[time_ms]
         if self._durability is not None:
             self._durability.done(number for plan in work.inputs for number in plan.blocks)
+        del self._works[time_ms]
 
     def _read(self, work: _Work, time_ms: int) -> dict[str, int]:
         """Count what only reading could count."""

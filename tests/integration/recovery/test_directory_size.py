@@ -1,0 +1,98 @@
+"""The directory of a checkpoint stays within the bound that docs/recovery.md states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import millstream as ms
+from millstream.blocks.open_segment import GROUP_HEADER_BYTES, RECORD_HEADER_BYTES
+from millstream.blocks.segment_log import SegmentLog
+from millstream.environment.local_storage import LocalAppendFile, LocalStorage
+from millstream.environment.storage import Storage
+from millstream.recovery.checkpoint import JOURNAL_FOLDER, STATE_FOLDER, WAL_FOLDER
+from millstream.testing import ManualClock
+
+DAY_S = 86_400
+INTERVAL_S = 60.0
+CHECKPOINT_INTERVAL_S = 600.0
+SEGMENT_BYTES = 64 << 10
+KEYS = 400
+
+
+class Written:
+    """How many bytes each log was given, and how many until each checkpoint."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.bytes = dict.fromkeys((JOURNAL_FOLDER, WAL_FOLDER), 0)
+        self.at_checkpoints = [0, 0, 0]
+        self.whole_bytes_max = 0
+        counted = self.bytes
+        init, enqueue = SegmentLog.__init__, SegmentLog._enqueue
+
+        def small(log: SegmentLog, *args: Any, **options: Any) -> None:
+            init(log, *args, **{**options, "segment_bytes": SEGMENT_BYTES})
+
+        def counting(log: SegmentLog, records: list[Any], **options: Any) -> Any:
+            framing = GROUP_HEADER_BYTES + RECORD_HEADER_BYTES * len(records)
+            counted[log._folder] += framing + sum(len(data) for _, data in records)
+            return enqueue(log, records, **options)
+
+        monkeypatch.setattr(SegmentLog, "__init__", small)
+        monkeypatch.setattr(SegmentLog, "_enqueue", counting)
+
+    def journal_bytes_max(self) -> int:
+        """The bound on the journal: what came since the older of the two checkpoints kept, and two segments."""
+        return self.bytes[JOURNAL_FOLDER] - self.at_checkpoints[-3] + 2 * SEGMENT_BYTES
+
+
+def test_a_day_leaves_no_more_than_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = LocalStorage(tmp_path)
+    # Thousands of syncs say nothing about size.
+    monkeypatch.setattr(LocalAppendFile, "append", LocalAppendFile.write)
+    clock, written = ManualClock(10.0), Written(monkeypatch)
+    sizes: list[tuple[int, int, int]] = []
+    ssc = ms.StreamingContext(
+        INTERVAL_S,
+        name="day",
+        checkpoint=storage,
+        checkpoint_interval=CHECKPOINT_INTERVAL_S,
+        environment=ms.Environment(clock),
+        partitions=2,
+    )
+    numbers = ssc.memory_stream(name="numbers")
+    pairs = numbers.map(lambda n: (n % KEYS, n))
+    pairs.update_state_by_key(lambda new, old: (old or 0) + sum(new), name="sums").foreach_rdd(lambda rdd: None)
+    pairs.window(1_200.0, name="recent").count().foreach_batch(lambda rows, batch: None)
+
+    class Notes(ms.StreamingListener):
+        def on_checkpoint_written(self, event: ms.CheckpointWritten) -> None:
+            written.at_checkpoints.append(written.bytes[JOURNAL_FOLDER])
+
+    ssc.add_listener(Notes())
+    ssc.start()
+    for batch in range(int(DAY_S / INTERVAL_S)):
+        numbers.push_many(range(batch * 7, batch * 7 + 10))
+        clock.advance(INTERVAL_S)
+        sizes.append(measured(storage, written))
+    ssc.stop()
+    journal, wal, state = (max(column) for column in zip(*sizes, strict=True))
+    # A bound that is never come near to would hold nothing.
+    assert journal > SEGMENT_BYTES
+    assert wal >= SEGMENT_BYTES
+    assert state > written.whole_bytes_max > 0
+
+
+def measured(storage: Storage, written: Written) -> tuple[int, int, int]:
+    files = {
+        folder: [storage.size_bytes(f"{folder}/{name}") for name in storage.names(folder)]
+        for folder in (JOURNAL_FOLDER, WAL_FOLDER, STATE_FOLDER)
+    }
+    written.whole_bytes_max = max([written.whole_bytes_max, *files[STATE_FOLDER]])
+    journal, wal, state = map(sum, files.values())
+    assert journal <= written.journal_bytes_max()
+    assert wal <= 2 * SEGMENT_BYTES
+    assert state <= 3.5 * written.whole_bytes_max
+    return journal, wal, state
