@@ -179,9 +179,25 @@ class DurableState:
             IncompatibleCheckpointError: the tables do not fit this program.
             DataError: a chunk cannot be decoded.
         """
-        if done_ms is None:
-            return
-        down = (*downtimes, Downtime(done_ms, idle_shift_ms)) if idle_shift_ms else tuple(downtimes)
+        down, loads = tuple(downtimes), list[TableLoad]()
+        if done_ms is not None:
+            down = (*down, Downtime(done_ms, idle_shift_ms)) if idle_shift_ms else down
+            loads = self._load_stored(tables, done_ms, stored, down)
+        if down:
+            # Keys that the batch left undone before the downtime touches when it runs again did not grow idle in it.
+            new = [table for table in self._tables if table not in self._windows and table not in tables]
+            loads += [self._load(table, (), None, None, down) for table in new]
+        if loads:
+            self._backend.load_state(loads, done_ms if done_ms is not None else 0)
+
+    def _load_stored(
+        self,
+        tables: Mapping[str, Sequence[Chunks]],
+        done_ms: int,
+        stored: Mapping[str, TableIdentity] | None,
+        down: tuple[Downtime, ...],
+    ) -> list[TableLoad]:
+        """Fill the windows, and give what fills the other tables."""
         loads: list[TableLoad] = []
         for table, partitions in tables.items():
             identity = self._tables[table]
@@ -193,13 +209,13 @@ class DurableState:
                 self._windows[table].load(chunks, done_ms, upgrade, self._backend.held, carries_on=carries_on)
             else:
                 loads.append(self._load(table, partitions, done_ms, upgrade, down))
-        self._backend.load_state(loads, done_ms)
+        return loads
 
     def _load(
         self,
         table: str,
         stored: Sequence[Chunks],
-        done_ms: int,
+        done_ms: int | None,
         upgrade: Upgrade | None,
         downtimes: tuple[Downtime, ...],
     ) -> TableLoad:

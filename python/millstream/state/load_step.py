@@ -31,7 +31,8 @@ class LoadStep(StateStep):
         step: the step that works on the table later; it makes what an earlier program left fit.
         codec: decodes the values.
         partitions: over how many partitions the keys are spread anew; None where they stay as they are.
-        done_ms: the newest batch in the state, milliseconds; what is later was not done and is left out.
+        done_ms: the newest batch in the state, milliseconds; what is later was not done and is left out. None: there is
+            no state yet, and the table only learns when the program was down.
         upgrade: brings values of an earlier version up to date, or None.
         downtimes: when the program was down, oldest first.
     """
@@ -40,7 +41,7 @@ class LoadStep(StateStep):
     step: StateStep
     codec: Codec
     partitions: int | None
-    done_ms: int
+    done_ms: int | None
     upgrade: Upgrade | None
     downtimes: tuple[Downtime, ...]
     initial: None = None
@@ -51,6 +52,9 @@ class LoadStep(StateStep):
         return self.advance(table, inputs, batch)
 
     def advance(self, table: StateTable, inputs: Sequence[Sequence[Rows]], batch: Batch) -> Rows:
+        if self.done_ms is None:
+            table.load(Snapshot(None, {}, downtimes=self.downtimes))
+            return []
         stored = [chunks for rows in inputs[0] for chunks in rows]
         with collection_paused():
             if self.partitions is None and self.upgrade is None:
@@ -63,6 +67,7 @@ class LoadStep(StateStep):
 
     def _load(self, table: StateTable, chunks: Chunks) -> None:
         """Make a table of the chunks of one stored partition."""
+        assert self.done_ms is not None  # Invariant: only what is done is stored.
         table.load(read_chunks(chunks, self.codec, self.done_ms))
         table.go_on(self.done_ms, self.downtimes)
 

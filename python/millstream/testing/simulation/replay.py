@@ -14,12 +14,15 @@ from millstream.model.partition import Partition
 from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
 from millstream.model.ports.sink import Receipt, Sink, SinkLineage
+from millstream.recovery.identity import IDENTITY_FILE, Identity
 from millstream.stream.dstream import DStream
 from millstream.testing.simulation.clock import SimulatedClock
 from millstream.testing.simulation.connections import Connections
 from millstream.testing.simulation.storage import SimulatedStorage
 from millstream.testing.simulation.violation import ViolationError
 from millstream.testing.simulation.world import SimulatedBatch, World
+
+_NAME = "simulation-oracle"
 
 
 def replay(
@@ -38,26 +41,31 @@ def replay(
     Returns:
         For each sink the rows of every batch.
     """
-    run = _Replay(world, {batch.time_ms: batch for batch in batches})
+    run = _Replay(world, {batch.time_ms: batch for batch in batches}, zero_ms)
     left = sorted(downtimes)
-    run.start(zero_ms)
-    for batch in batches:
-        while left and left[0][0] < batch.time_ms:
-            run.stop()
-            run.start(left.pop(0)[1])
-        run.clock.leap(batch.time_ms)
-        run.check(batch.time_ms)
-    run.stop()
+    try:
+        # A clock that was set back before the first batch lets this one be before the zero time.
+        run.start(min([zero_ms, *(batch.time_ms - 1 for batch in batches[:1])]))
+        for batch in batches:
+            while left and left[0][0] < batch.time_ms:
+                run.stop()
+                # A little earlier: the moment was rounded, and the batch of that very time may follow.
+                run.start(left.pop(0)[1] - 0.4)
+            run.clock.leap(batch.time_ms)
+            run.check(batch.time_ms)
+    finally:
+        run.stop()
     return run.outputs
 
 
 class _Replay(Connections):
-    def __init__(self, world: World, batches: dict[int, SimulatedBatch]) -> None:
+    def __init__(self, world: World, batches: dict[int, SimulatedBatch], zero_ms: int) -> None:
         self.batches = batches
         self.outputs: dict[str, dict[int, list[Any]]] = {}
         self.clock = SimulatedClock()
         self._world = world
         self._storage = SimulatedStorage(seeded_rng(0))
+        self._storage.create(IDENTITY_FILE, Identity(_NAME, "replay", zero_ms, "replay").encode())
         self._ssc: StreamingContext | None = None
 
     def start(self, at_ms: float) -> None:
@@ -65,7 +73,7 @@ class _Replay(Connections):
         self.clock = SimulatedClock(at_ms / 1000.0)
         self._ssc = ssc = StreamingContext(
             options.batch_interval,
-            name="simulation-oracle",
+            name=_NAME,
             checkpoint=self._storage,
             environment=Environment(self.clock, seed=0),
             process_tuning=False,
