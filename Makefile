@@ -100,13 +100,14 @@ types: setup  ## mypy, Pyright, and the stub of the core against the core
 	@$(BIN)/stubtest millstream._core
 
 .PHONY: rust
+# In release mode: what the build of the core has compiled is used, librdkafka above all.
 rust: setup  ## style, lints and tests of the core
 	$(call step,cargo fmt)
 	@cargo fmt --all --check
 	$(call step,cargo clippy)
-	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	@cargo clippy --release --quiet --locked --workspace --all-targets -- -D warnings
 	$(call step,cargo test)
-	@cargo test --quiet --locked --package millstream-core
+	@cargo test --release --quiet --locked --package millstream-core
 
 .PHONY: unit
 unit: setup  ## the tests in Python; PYTEST_ARGS chooses among them
