@@ -775,7 +775,7 @@ class Decoder:
         """Ask for classes anew."""
 
 def write_entries(encoder: Encoder, keys: list[Any], values: list[Any], start: int) -> tuple[bytes, int]:
-    """Write keys and their values as a block of a chunk, of at most 1,024 keys, and no more once it has 64 KiB.
+    """Write keys and their values as a block of a chunk, of at most 1,024 keys, and no more once it has 32 KiB.
 
     Args:
         encoder: writes keys and values.

@@ -165,6 +165,7 @@ class _Forms:
     def __init__(self, names: ClassNames, *, unpickles: bool) -> None:
         self.names = names
         self.unpickles = unpickles
+        self._enumerations: dict[str, type[Enum]] = {}
 
     def writing(self, kind: type) -> tuple[Any, ...]:
         """Say how values of a class are written; asked once a class."""
@@ -202,6 +203,12 @@ class _Forms:
 
     def _member(self, content: Any) -> Enum:
         name, member = content
+        kind = self._enumerations.get(name)
+        if kind is None:
+            kind = self._enumerations[name] = self._enumeration(name)
+        return plain_forms.to_member(kind, member)
+
+    def _enumeration(self, name: str) -> type[Enum]:
         kind = self.names.class_of(name)
         if not issubclass(kind, Enum):
             raise IncompatibleCheckpointError(
@@ -209,7 +216,7 @@ class _Forms:
                 detail=f"Members of the enumeration {name} were stored; {kind.__qualname__} is none now.",
                 hint="Keep the enumeration, or name another: Codec(renamed={...}).",
             )
-        return plain_forms.to_member(kind, member)
+        return kind
 
     def _unpickled(self, data: Any) -> Any:
         if not self.unpickles:

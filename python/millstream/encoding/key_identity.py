@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
@@ -20,6 +20,7 @@ ARROW: Final = 124
 """Only in identities: a scalar of Arrow, which equals scalars of its own type only."""
 
 _EPOCH = datetime(1970, 1, 1)
+_EPOCH_UTC = _EPOCH.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _EXPONENT_MAX = 10_000
@@ -53,6 +54,9 @@ def identity_of(key: Any) -> tuple[int | None, Any]:
 
 
 def _of_datetime(key: datetime) -> tuple[int, Any]:
+    zone = key.tzinfo
+    if type(zone) is timezone:
+        return INSTANT, (key - _EPOCH_UTC) // _MICROSECOND
     local_us = (key.replace(tzinfo=None, fold=0) - _EPOCH) // _MICROSECOND
     offset = key.replace(fold=0).utcoffset()
     if offset is None:

@@ -20,6 +20,7 @@ from millstream.errors import IncompatibleCheckpointError
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1)
+_EPOCH_UTC = _EPOCH.replace(tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_US = 86_400_000_000
 
@@ -32,6 +33,8 @@ _FACTORIES.update(Counter=Counter, Decimal=Decimal, OrderedDict=OrderedDict, deq
 
 def _from_datetime(value: datetime) -> Any:
     zone, fold = value.tzinfo, value.fold
+    if zone is UTC and not fold:
+        return (value - _EPOCH_UTC) // _MICROSECOND, 0, 0
     if zone is None and not fold:
         return (value - _EPOCH) // _MICROSECOND
     local = value.replace(tzinfo=None, fold=0)
@@ -42,6 +45,8 @@ def _to_datetime(content: Any) -> datetime:
     if type(content) is int:
         return _EPOCH + timedelta(microseconds=content)
     local_us, fold, zone = content
+    if zone == 0 and not fold:
+        return _EPOCH_UTC + timedelta(microseconds=local_us)
     return (_EPOCH + timedelta(microseconds=local_us)).replace(tzinfo=_to_zone(zone), fold=fold)
 
 

@@ -106,7 +106,7 @@ def encode_snapshot(snapshot: Snapshot, codec: Codec) -> bytes:
 def snapshot_slices(snapshot: Snapshot, codec: Codec) -> Iterator[bytes]:
     """Write all that a table held in slices, for idle time; together they are what `encode_snapshot` gives.
 
-    A slice holds at most 1,024 keys, and less where 64 KiB come together sooner: some 0.1 to 0.5 ms of work.
+    A slice holds at most 1,024 keys, and less where 32 KiB come together sooner: some 0.1 to 0.5 ms of work.
 
     Args:
         snapshot: must not change until the last slice was made, which includes its values.

@@ -96,7 +96,7 @@ def test_slices_are_small_and_together_the_snapshot(value_bytes: int) -> None:
     values = {f"key-{i}": "x" * value_bytes for i in range(5_000 if value_bytes < 1_000 else 20)}
     snapshot = Snapshot(5, values, ((5, tuple(values)),))
     slices = list(snapshot_slices(snapshot, PLAIN))
-    assert max(map(len, slices)) <= 64 * 1024 + value_bytes + 10_000
+    assert max(map(len, slices)) <= 32 * 1024 + value_bytes + 10_000
     assert b"".join(slices) == encode_snapshot(snapshot, PLAIN)
     assert decode_snapshot(b"".join(slices), PLAIN) == snapshot
 
