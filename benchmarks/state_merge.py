@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 import time
@@ -48,6 +49,7 @@ def main() -> None:
     """Run and report."""
     rounds = int(option("rounds", 5))
     chance, codec = random.Random(1), Codec()
+    gc.disable()  # As the engine does while it runs.
     values = {f"key-{i}": (i, i * 1.5) for i in range(KEYS)}
     names = list(values)
     base = encode_snapshot(Snapshot(1_000, values, ((1_000, tuple(names)),)), codec)
