@@ -175,12 +175,10 @@ pub struct GroupPlace {
     pub released: u64,
 }
 
-/// A framed group: its own bytes, and where long payloads belong between them.
+/// What of a framed group is not in its bytes: the long payloads.
 #[derive(Debug)]
 pub struct Framed {
-    /// Headers and short payloads, one behind another.
-    pub bytes: Vec<u8>,
-    /// (position in `bytes`, index of the record whose payload belongs there), ascending.
+    /// (position in the bytes, index of the record whose payload belongs there), ascending.
     pub gaps: Vec<(usize, usize)>,
     /// Size of the group with all payloads, bytes.
     pub length: usize,
@@ -191,8 +189,8 @@ pub fn group_bytes(records: usize, payload_bytes: usize) -> usize {
     GROUP_HEADER_BYTES + records * RECORD_HEADER_BYTES + payload_bytes
 }
 
-/// Frame records into one group.
-pub fn frame(place: GroupPlace, records: &[Record<'_>]) -> Result<Framed> {
+/// Frame records into one group: headers and short payloads go into `bytes`, in place of what was there.
+pub fn frame(place: GroupPlace, records: &[Record<'_>], bytes: &mut Vec<u8>) -> Result<Framed> {
     let payload: usize = records.iter().map(|record| record.data.len()).sum();
     let length = group_bytes(records.len(), payload);
     let copied: usize = records
@@ -200,12 +198,13 @@ pub fn frame(place: GroupPlace, records: &[Record<'_>]) -> Result<Framed> {
         .map(|record| record.data.len())
         .filter(|&bytes| bytes < COPY_BYTES_MAX)
         .sum();
-    let mut bytes = Vec::with_capacity(group_bytes(records.len(), copied));
-    put_group_header(&mut bytes, place, records.len(), length);
+    bytes.clear();
+    bytes.reserve(group_bytes(records.len(), copied));
+    put_group_header(bytes, place, records.len(), length);
     let mut gaps = Vec::new();
     let mut offset = place.offset + GROUP_HEADER_BYTES;
     for (index, record) in records.iter().enumerate() {
-        put_record_header(&mut bytes, place, offset, record)?;
+        put_record_header(bytes, place, offset, record)?;
         if record.data.len() < COPY_BYTES_MAX {
             bytes.extend_from_slice(record.data);
         } else {
@@ -213,11 +212,7 @@ pub fn frame(place: GroupPlace, records: &[Record<'_>]) -> Result<Framed> {
         }
         offset += RECORD_HEADER_BYTES + record.data.len();
     }
-    Ok(Framed {
-        bytes,
-        gaps,
-        length,
-    })
+    Ok(Framed { gaps, length })
 }
 
 fn put_group_header(out: &mut Vec<u8>, place: GroupPlace, records: usize, length: usize) {
@@ -481,15 +476,16 @@ mod tests {
                 data,
             })
             .collect();
-        let framed = frame(place(data, first), &records).unwrap();
+        let mut bytes = b"left from before".to_vec();
+        let framed = frame(place(data, first), &records, &mut bytes).unwrap();
         let start = data.len();
         let mut done = 0;
         for &(at, index) in &framed.gaps {
-            data.extend(&framed.bytes[done..at]);
+            data.extend(&bytes[done..at]);
             data.extend(records[index].data);
             done = at;
         }
-        data.extend(&framed.bytes[done..]);
+        data.extend(&bytes[done..]);
         assert_eq!(data.len() - start, framed.length);
     }
 
