@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from operator import add, sub
 from pathlib import Path
 from typing import Any
@@ -203,22 +203,29 @@ class Sender(ms.Receiver[int]):
 
     name = "sender"
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, positions: bool = True) -> None:
         self.count = count
+        self.positions = positions
 
     def on_start(self) -> None:
         for n in range(self.count):
-            self.store_many([n, n], position=n)
+            self.store_many([n, n], position=n if self.positions else None)
 
     def on_stop(self) -> None: ...
 
 
-def test_what_a_sender_sends_again_is_dropped_by_its_position(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("positions", "wanted"),
+    [(True, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]), (False, [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4])],
+)
+def test_what_a_sender_sends_again_is_dropped_by_its_position(
+    positions: bool, wanted: list[int], tmp_path: Path
+) -> None:
     clock, seen = ManualClock(10.0), list[int]()
 
-    def run(count: int, feed: Callable[[], None] = lambda: None) -> None:
+    def run(count: int) -> None:
         ssc = ms.StreamingContext(1.0, name="sent", checkpoint=tmp_path, environment=ms.Environment(clock))
-        stream = ssc.receiver_stream(Sender(count), name="sender")
+        stream = ssc.receiver_stream(Sender(count, positions=positions), name="sender")
         stream.foreach_rdd(lambda rdd: seen.extend(rdd.collect()))
         ssc.start()
         clock.advance(0.0)
@@ -227,7 +234,7 @@ def test_what_a_sender_sends_again_is_dropped_by_its_position(tmp_path: Path) ->
 
     for count in (3, 5):
         run(count)
-    assert seen == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert seen == wanted
 
 
 @pytest.mark.parametrize("durable", [True, False])
