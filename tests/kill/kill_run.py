@@ -62,6 +62,7 @@ class Fate:
         lines: killed from outside after so many lines at the latest; None: not killed.
         worker_lines: a worker is killed after so many lines.
         stop_lines: asked to stop after so many lines.
+        receiver_process: the receiver runs in a process of its own.
     """
 
     crash: str | None = None
@@ -69,6 +70,7 @@ class Fate:
     lines: int | None = LINES_MAX
     worker_lines: int | None = None
     stop_lines: int | None = None
+    receiver_process: bool = False
 
 
 class KillRun:
@@ -147,7 +149,8 @@ class KillRun:
                 fate.stop_lines = chance.randint(50, 200)
             fate.crash = f"{chance.choice(['before', 'after'])} {place}"
             fate.count = chance.randint(1, 8) if kind == "batch" else chance.randint(1, 2) if kind != "stop" else 1
-        if self._backend == "processes" and chance.random() < 0.3:
+        fate.receiver_process = chance.random() < 0.25
+        if (self._backend == "processes" or fate.receiver_process) and chance.random() < 0.3:
             fate.worker_lines = chance.randint(30, 250)
         return fate
 
@@ -155,7 +158,13 @@ class KillRun:
         """Start the program and drive it to its end."""
         self.outcome.starts += 1
         settings = Settings(
-            str(self._folder), self._sender.port, self._backend, self._postgres_url, fate.crash, fate.count
+            str(self._folder),
+            self._sender.port,
+            self._backend,
+            fate.receiver_process,
+            self._postgres_url,
+            fate.crash,
+            fate.count,
         )
         complaint = self._folder / "complaint.txt"
         with complaint.open("ab") as stderr:

@@ -13,12 +13,17 @@ from typing import Any
 
 import millstream as ms
 from millstream.blocks.block_log import BLOCK, _stored
+from millstream.blocks.segment_log import SegmentLog
 from millstream.environment.local_storage import LocalStorage
-from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchSkipped
+from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchSkipped, DriverStarted
 from millstream.recovery.identity import read_identity
+from millstream.recovery.log_journal import LogJournal
 from millstream.recovery.records import decision_of
+from millstream.sinks.read_committed import committed_batches
 from tests.kill.archive import all_records
-from tests.kill.program import RECENT_S, RECENT_SLIDE_S, SUMS_S
+from tests.kill.program import IDLE_S, RECENT_S, RECENT_SLIDE_S, SUMS_S, TIMED_OUT
+
+FILE_OUTPUTS = ("raw", "columns", "recent", "sums")
 
 Pair = tuple[str, int]
 Rows = dict[int, list[Any]]
@@ -31,12 +36,15 @@ class PlannedBatch:
 
     Attributes:
         time_ms: its time.
+        downtimes: (after, length) of those before it, milliseconds.
         sent: its records of the sender, in order.
         read: those of files.
         positions: of the sender's blocks in it.
+        files: paths of its splits.
     """
 
     time_ms: int
+    downtimes: list[tuple[int, int]]
     sent: list[Pair] = field(default_factory=list)
     read: list[Pair] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -55,6 +63,7 @@ def journalled(folder: Path, complain: Callable[[str], None]) -> list[PlannedBat
     }
     plans: dict[int, BatchPlanned] = {}
     done: list[int] = []
+    downtimes: dict[int, int] = {}
     for record in all_records(archive, checkpoint, "journal"):
         decision = decision_of(record)
         if isinstance(decision, BatchPlanned):
@@ -65,6 +74,8 @@ def journalled(folder: Path, complain: Callable[[str], None]) -> list[PlannedBat
                 complain(f"batch {decision.time_ms} was planned after {max(plans)}")
         elif isinstance(decision, BatchDone) and decision.time_ms not in done:
             done.append(decision.time_ms)
+        elif isinstance(decision, DriverStarted) and decision.down_since_ms is not None:
+            downtimes[decision.down_since_ms] = decision.time_ms - decision.down_since_ms
         elif isinstance(decision, BatchSkipped):
             complain(f"batch {decision.time_ms} was skipped")
     if done != sorted(done):
@@ -73,7 +84,7 @@ def journalled(folder: Path, complain: Callable[[str], None]) -> list[PlannedBat
         complain(f"batches that were planned and never done: {sorted(missing)}")
     batches = []
     for time_ms in sorted(plans):
-        batch = PlannedBatch(time_ms)
+        batch = PlannedBatch(time_ms, [span for span in downtimes.items() if span[0] < time_ms])
         for plan in plans[time_ms].inputs:
             for number in plan.blocks:
                 batch.positions.append(blocks[number].position)
@@ -96,6 +107,7 @@ class Reference:
         self.steps: Rows = {}
         self.ids: Rows = {}
         self.totals: Counter[str] = Counter()
+        self._running: dict[str, tuple[int, int]] = {}
         slide_ms = round(RECENT_SLIDE_S * 1000)
         for index, batch in enumerate(batches):
             time_ms, pairs = batch.time_ms, batch.pairs
@@ -108,11 +120,23 @@ class Reference:
             for key, n in _window(batches, index, SUMS_S):
                 sums[key] += n
             self.sums[time_ms] = sorted(sums.items())
-            steps: dict[str, list[Any]] = {}
             for key, n in pairs:
                 self.totals[key] += n
-                steps.setdefault(key, []).append((key, n, self.totals[key]))
-            self.steps[time_ms] = [row for key in sorted(steps) for row in steps[key]]
+            self.steps[time_ms] = self._stepped(batch)
+
+    def _stepped(self, batch: PlannedBatch) -> list[Any]:
+        """Map with state: a running sum for each key, which ends when the key is idle for too long."""
+        steps: dict[str, list[Any]] = {}
+        for key, n in batch.pairs:
+            before, _ = self._running.get(key, (0, 0))
+            self._running[key] = (before + n, batch.time_ms)
+            steps.setdefault(key, []).append((key, n, before + n))
+        for key, (total, since_ms) in list(self._running.items()):
+            down_ms = sum(length_ms for after_ms, length_ms in batch.downtimes if after_ms >= since_ms)
+            if batch.time_ms - since_ms - down_ms > round(IDLE_S * 1000):
+                del self._running[key]
+                steps[key] = [(key, TIMED_OUT, total)]
+        return [row for key in sorted(steps) for row in steps[key]]
 
 
 def _window(batches: Sequence[PlannedBatch], index: int, window_s: float) -> Iterable[Pair]:
@@ -129,6 +153,7 @@ def divergences(
     found: list[str] = []
     batches = journalled(folder, found.append)
     _check_inputs(batches, sent, files, found.append)
+    _check_files(folder, found.append)
     identity = read_identity(LocalStorage(folder / "checkpoint"))
     assert identity is not None
     wanted = Reference(batches, identity.zero_time_ms)
@@ -165,6 +190,20 @@ def _check_inputs(
         complain(
             f"files read {read - Counter(map(str, files))} too often, {Counter(map(str, files)) - read} not at all"
         )
+
+
+def _check_files(folder: Path, complain: Callable[[str], None]) -> None:
+    """What attempts staged that did not commit is gone, and so are state files that no checkpoint has."""
+    for name in FILE_OUTPUTS:
+        named = {file.path for manifest in committed_batches(folder / name) for file in manifest.files}
+        there = {str(path.relative_to(folder / name)) for path in (folder / name).glob("[0-9]*/*")}
+        if named != there:
+            complain(f"{name}: files that no manifest names {there - named}, files that are not there {named - there}")
+    history = LogJournal(SegmentLog(LocalStorage(folder / "checkpoint"), "journal", read_only=True)).history
+    needed = {name for written in history.checkpoints for name in written.files}
+    kept = {f"state/{path.name}" for path in (folder / "checkpoint" / "state").iterdir()}
+    if kept != needed:
+        complain(f"state files that no checkpoint has {kept - needed}, files that are not there {needed - kept}")
 
 
 def outputs(folder: Path, postgres_url: str | None) -> dict[str, Rows]:

@@ -26,7 +26,11 @@ from tests.kill.crash_points import CrashPoints
 INTERVAL_S = 0.02
 RECENT_S, RECENT_SLIDE_S = 2.0, 0.04
 SUMS_S = 4.0
+IDLE_S = 0.3
 CHECKPOINT_INTERVAL_S = 0.15
+TIMED_OUT = -1
+"""What stands in the place of a record where a key was idle for too long."""
+
 SEGMENT_BYTES = 24_000
 """Small, so that files of the logs are filled and released in every life."""
 
@@ -38,6 +42,7 @@ class Settings:
     folder: str
     port: int
     backend: str = "threads"
+    receiver_process: bool = False
     postgres_url: str | None = None
     crash: str | None = None
     count: int = 1
@@ -78,7 +83,9 @@ def now_ms() -> int:
     return round(ms.batch_time().timestamp() * 1000)
 
 
-def running(key: str, n: int, state: Any) -> dict[str, Any]:
+def running(key: str, n: int | None, state: Any) -> dict[str, Any]:
+    if n is None:
+        return {"time_ms": now_ms(), "key": key, "n": TIMED_OUT, "total": state.get()}
     state.update(state.get(0) + n)
     return {"time_ms": now_ms(), "key": key, "n": n, "total": state.get()}
 
@@ -86,7 +93,7 @@ def running(key: str, n: int, state: Any) -> dict[str, Any]:
 def build(ssc: ms.StreamingContext, settings: Settings) -> None:
     """Put the program together: every kind of state, every kind of sink."""
     folder = Path(settings.folder)
-    sent = ssc.receiver_stream(SentBlocks(settings.port), name="sent")
+    sent = ssc.receiver_stream(SentBlocks(settings.port), process=settings.receiver_process, name="sent")
     read = ssc.file_stream(folder / "in", "jsonl", new_files_only=False, max_files_per_batch=2, name="read")
     pairs = sent.union(read.map(lambda row: (row[0], row[1])))
     pairs.map(lambda pair: [now_ms(), *pair]).save_as_json_files(folder / "raw", name="raw")
@@ -101,7 +108,7 @@ def build(ssc: ms.StreamingContext, settings: Settings) -> None:
     )
     sums = pairs.reduce_by_key_and_window(add, sub, window=SUMS_S, slide=INTERVAL_S, name="window_sums")
     sums.map(lambda pair: f"{now_ms()} {pair[0]} {pair[1]}").save_as_text_files(folder / "sums", name="sums")
-    steps: Any = pairs.map_with_state(running, name="running")
+    steps: Any = pairs.map_with_state(ms.StateSpec(running, timeout=IDLE_S), name="running")
     steps.save_to_sql(f"sqlite:///{folder}/steps.db", "steps", name="steps")
     totals = pairs.update_state_by_key(lambda new, old: (old or 0) + sum(new), name="all_time")
     totals.save_to_sql(

@@ -7,7 +7,7 @@ import random
 import socket
 from collections import deque
 
-KEYS = tuple(f"k{number}" for number in range(12))
+KEYS = tuple(f"k{number}" for number in range(24))
 IN_FLIGHT_MAX = 4
 
 

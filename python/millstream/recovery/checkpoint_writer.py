@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +69,7 @@ class CheckpointWriter:
         self._names = itertools.count()
         self._known_whole_bytes: int | None = None
         self._files = {name for written in checkpoint.history.checkpoints for name in written.files}
+        self._has_swept = False
         self._writing: CheckpointWritten | None = None
         self._deltas_count = 0
         self._deltas_bytes = 0
@@ -129,6 +130,7 @@ class CheckpointWriter:
             name := f"{STATE_FOLDER}/{time_ms}-{epoch}-{next(self._names)}", data
         ):
             pass
+        self._files.add(name)
         return name
 
     def _standing(self, done_ms: int) -> CheckpointWritten:
@@ -224,12 +226,24 @@ class CheckpointWriter:
         self._files.update(name for written in kept for name in written.files)
         if len(kept) < 2:
             return
+        if not self._has_swept:
+            self._files.update(self._left_files())
+            self._has_swept = True
         checkpoint.journal.release(min(written.since for written in kept))
         needed = {name for written in kept for name in written.files} | files_held(checkpoint.storage)
         # Why not all files that are there: a driver that slept through a takeover would remove those of the next one.
+        # What that one needs of earlier files was needed by this one too.
         for name in self._files - needed:
             checkpoint.storage.remove(name)
         self._files &= needed
+
+    def _left_files(self) -> Iterator[str]:
+        """List the files of earlier drivers, among them those that a crash kept from getting into a checkpoint."""
+        history = self._checkpoint.history
+        for name in self._checkpoint.storage.names(STATE_FOLDER):
+            _, epoch, _ = name.split("-")
+            if int(epoch) < history.epoch:
+                yield f"{STATE_FOLDER}/{name}"
 
     @property
     def _whole_bytes(self) -> int:

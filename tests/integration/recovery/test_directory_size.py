@@ -96,3 +96,28 @@ def measured(storage: Storage, written: Written) -> tuple[int, int, int]:
     assert wal <= 2 * SEGMENT_BYTES
     assert state <= 3.5 * written.whole_bytes_max
     return journal, wal, state
+
+
+def test_files_of_checkpoints_that_a_crash_cut_short_are_removed(tmp_path: Path) -> None:
+    clock = ManualClock(10.0)
+
+    def run() -> None:
+        ssc = ms.StreamingContext(
+            1.0, name="left", checkpoint=tmp_path, checkpoint_interval=1.0, environment=ms.Environment(clock)
+        )
+        numbers = ssc.memory_stream(name="numbers")
+        pairs = numbers.map(lambda n: (n, n))
+        pairs.update_state_by_key(lambda new, old: (old or 0) + sum(new), name="sums").print(0)
+        ssc.start()
+        for n in range(3):
+            numbers.push(n)
+            clock.advance(1.0)
+        ssc.stop()
+
+    run()
+    left, later = tmp_path / STATE_FOLDER / "11000-1-99", tmp_path / STATE_FOLDER / "11000-3-0"
+    left.write_bytes(b"of the driver before")
+    later.write_bytes(b"of one that took over")
+    run()
+    assert not left.exists()
+    assert later.exists()
