@@ -80,6 +80,9 @@ class _Replay(Connections):
             **options.context,
         )
         self._world.program(ssc, self)
+        # What a program writes to elsewhere is outside of the simulation, and would get everything twice.
+        graph = ssc.program.graph
+        graph.outputs[:] = [output for output in graph.outputs if isinstance(getattr(output, "sink", None), _Collected)]
         ssc.start()
         self.clock.advance(0.0)
         # Which of the overdue times of slides have batches is given, and not to be decided anew.

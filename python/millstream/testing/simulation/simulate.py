@@ -58,6 +58,7 @@ def simulate(
     first: int = 0,
     points: Iterable[int] | None = None,
     check: Callable[[Outcome], None] | None = None,
+    deterministic: bool = True,
     again: str = "simulate(..., seeds=[{seed}])",
     **context: Any,
 ) -> list[Outcome]:
@@ -71,7 +72,7 @@ def simulate(
 
     - `exactly_once`: every record is in exactly one batch, in order (`at_least_once` without positions);
     - `inputs_fixed`: every attempt at a batch has the same records;
-    - `output`: each sink has exactly what an undisturbed run of the same batches gives it;
+    - `output`: each sink of the simulation has exactly what an undisturbed run of the same batches gives it;
     - `batch_order`: batches run and commit in order of batch time;
     - `retention`: the two newest checkpoints can be used, and come to the same state;
     - `bounded`: what is not needed any more is removed;
@@ -83,7 +84,7 @@ def simulate(
         program: `program(ssc, simulation)` builds the program, at every start anew: streams come from
             `simulation.stream(name)` and `simulation.pushed(name)`, and records go to `simulation.sink(name)`, to
             sinks of your own, or anywhere. What is outside of the program must outlive it: keep it outside of this
-            function. Functions must give the same result at every run.
+            function. Functions have to give the same result at every run, unless `deterministic` is False.
         inputs: the records of each input, which arrive over time. Make them differ, so that each can be told apart.
         seeds: each is another course of events.
         faults: what may go wrong; of these every seed chooses some, and how often.
@@ -97,6 +98,7 @@ def simulate(
         first: with `every_point`, the first of them.
         points: with `every_point`, these places instead.
         check: called with the outcome of every run.
+        deterministic: False: functions may give another result when they run again, and `output` is not checked.
         again: how a failing run is brought back, for the text of the error: `{seed}` and `{point}` are filled in.
         context: further arguments of the streaming context.
 
@@ -130,7 +132,7 @@ def simulate(
     def run(seed: int, kinds: Sequence[Fault], point: int | None = None) -> Outcome:
         world = World.of_seed(seed, program, inputs, options, kinds, () if point is None else (point,))
         try:
-            return Simulation(world, check).run()
+            return Simulation(world, check, deterministic=deterministic).run()
         except ViolationError as violation:
             hint = again.format(seed=seed, point=point)
             raise SimulationError(seed, violation, world.happened, hint, point) from violation

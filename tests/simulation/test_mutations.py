@@ -1,0 +1,212 @@
+"""A check of the proof: without any one of the rules of durability the simulation finds what goes wrong."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import millstream as ms
+from millstream.blocks import found_log
+from millstream.blocks.block_log import BlockLog
+from millstream.control import durability
+from millstream.control.durability import Durability
+from millstream.ingest import block_buffer
+from millstream.recovery.checkpoint_writer import CheckpointWriter
+from millstream.recovery.decisions import BatchPlanned, BatchPrepared, Decision
+from millstream.recovery.log_journal import LogJournal
+from millstream.state.table import StateTable
+from millstream.testing.simulation.connections import Connections
+from millstream.testing.simulation.simulate import SimulationError, simulate
+from millstream.testing.simulation.simulation import Outcome
+from millstream.testing.simulation.table import SimulatedSink
+from tests.simulation.runs import run_seeds
+
+BUDGET = 300
+"""Within so many seeds the lack of a rule is found."""
+
+Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logger = logging.getLogger("millstream")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)
+
+
+def _unsynced(*kinds: type[Any]) -> Callable[[Patch], None]:
+    """Write decisions of some kinds without waiting until they are durable."""
+
+    def mutate(patch: Patch) -> None:
+        append = LogJournal.append
+
+        def write(self: LogJournal, *decisions: Decision) -> None:
+            if isinstance(decisions[-1], kinds):
+                for decision in decisions:
+                    self.note(decision)
+            else:
+                append(self, *decisions)
+
+        patch.setattr(LogJournal, "append", write)
+
+    return mutate
+
+
+def _acknowledged_early(patch: Patch) -> None:
+    def store(self: BlockLog, input: str, data: Any, records: int, batch_ms: int, position: Any, invalid: int) -> int:
+        from millstream.model.ports.block_feed import Block
+
+        return self.write(input, Block(data, records, batch_ms, position, invalid))
+
+    patch.setattr(BlockLog, "store", store)
+
+
+def _no_idempotence(patch: Patch) -> None:
+    """The sink forgets what it has committed, and adds what comes again."""
+
+    def commit(self: Any, batch: Any, receipts: Any) -> None:
+        rows = [row for name in receipts for row in self._table.staged[name]]
+        self._table.batches.setdefault(batch.time_ms, []).extend(rows)
+
+    patch.setattr(SimulatedSink, "commit", commit)
+
+
+def _no_newest_commit(patch: Patch) -> None:
+    """The sink does not say what it has committed, and would commit it again."""
+    _no_idempotence(patch)
+    patch.setattr(SimulatedSink, "open", lambda self, lineage: None)
+
+
+def _no_attempt_in_names(patch: Patch) -> None:
+    patch.setattr(SimulatedSink, "_staged_name", lambda self, batch, partition: f"{batch.time_ms}-{partition}")
+
+
+def _no_undo(patch: Patch) -> None:
+    """The next attempt works on the state that a failed one has left."""
+
+    rollback = StateTable.rollback
+
+    def keep(self: StateTable, batch_ms: int) -> None:
+        left = [version.values for version in self.versions if version.batch_ms >= batch_ms]
+        rollback(self, batch_ms)
+        for values in left:
+            self._committed.update((key, value) for key, value in values.items() if type(value) is list)
+
+    patch.setattr(StateTable, "rollback", keep)
+
+
+def _positions_ignored(patch: Patch) -> None:
+    patch.setattr(block_buffer, "is_repeated", lambda position, newest: False)
+    patch.setattr(durability, "is_repeated", lambda position, newest: False)
+
+
+def _released_at_once(patch: Patch) -> None:
+    """Blocks go before it is durable that their batch is done."""
+    done = Durability.done
+
+    def release(self: Durability, numbers: Any) -> None:
+        done(self, numbers)
+        self.after_plan()
+
+    patch.setattr(Durability, "done", release)
+
+
+def _journal_released_early(patch: Patch) -> None:
+    """Only what the newest checkpoint needs is kept."""
+
+    def release(self: CheckpointWriter) -> None:
+        newest = self._checkpoint.history.checkpoints[-1]
+        self._checkpoint.journal.release(newest.since)
+        storage = self._checkpoint.storage
+        for name in storage.names("state"):
+            if f"state/{name}" not in newest.files:
+                storage.remove(f"state/{name}")
+
+    patch.setattr(CheckpointWriter, "_release", release)
+
+
+def _tail_trusted(patch: Patch) -> None:
+    """Records behind the last certain end count as they are, and are not written again."""
+    find = found_log.find_log
+
+    def found(storage: Any, folder: str) -> Any:
+        log = find(storage, folder)
+        log.tail = []
+        return log
+
+    patch.setattr("millstream.blocks.segment_log.find_log", found)
+
+
+MUTATIONS: dict[str, tuple[str, Callable[[Patch], None]]] = {
+    "BatchPlanned is not synced": ("stateless", _unsynced(BatchPlanned)),
+    "blocks are acknowledged before they are durable": ("two_sinks", _acknowledged_early),
+    "a commit is not idempotent": ("stateless", _no_idempotence),
+    "a sink does not tell its newest commit": ("stateless", _no_newest_commit),
+    "staged names lack epoch and attempt": ("stateless", _no_attempt_in_names),
+    "the state of a failed attempt stays": ("totals", _no_undo),
+    "positions that come again are taken": ("two_sinks", _positions_ignored),
+    "blocks are released before BatchDone is durable": ("two_sinks", _released_at_once),
+    "one checkpoint is kept": ("totals", _journal_released_early),
+    "the tail of a log is dropped": ("two_sinks", _tail_trusted),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_the_lack_of_a_rule_is_found(name: str, monkeypatch: Patch) -> None:
+    program, mutate = MUTATIONS[name]
+    mutate(monkeypatch)
+    with pytest.raises(SimulationError):
+        run_seeds(program, range(BUDGET))
+
+
+def _drifting() -> Callable[[ms.StreamingContext, Connections], None]:
+    """A program that comes to another state whenever it runs again."""
+    draws = itertools.count(1)
+
+    def draw(values: list[int], total: tuple[int, int] | None) -> tuple[int, int]:
+        drawn = next(draws)
+        return (total[0] if total is not None else 0) + drawn, drawn
+
+    def program(ssc: ms.StreamingContext, sim: Connections) -> None:
+        pairs = sim.stream("numbers").map(lambda n: (n % 2, n))
+        pairs.update_state_by_key(draw, name="totals").write_to(sim.sink("totals"))
+
+    return program
+
+
+def _follows(outcome: Outcome) -> None:
+    """Each total is the one that was committed before and what was drawn since."""
+    totals: dict[int, int] = {}
+    for rows in outcome.outputs["totals"].values():
+        for key, (total, drawn) in rows:
+            assert total == totals.get(key, 0) + drawn
+            totals[key] = total
+
+
+def _violations() -> Counter[str]:
+    """Simulate the program that drifts, and count the rules that it broke."""
+    broken = Counter[str]()
+    for seed in range(60):
+        try:
+            simulate(_drifting(), {"numbers": list(range(60))}, seeds=[seed], check=_follows, deterministic=False)
+        except SimulationError as error:
+            noticed = "came to another state" in str(error)
+            broken["noticed" if noticed else error.violation.rule] += 1
+    return broken
+
+
+def test_a_batch_that_comes_out_differently_after_a_commit_is_always_noticed() -> None:
+    broken = _violations()
+    assert set(broken) == {"noticed"}
+
+
+def test_without_the_sync_of_deltas_and_batch_prepared_it_is_not(monkeypatch: Patch) -> None:
+    _unsynced(BatchPrepared)(monkeypatch)
+    assert _violations()["check"] > 0
