@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import add, sub
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 import millstream as ms
 from millstream.control.batch_work import BatchWork
+from millstream.control.durability import Durability
 from millstream.control.instructions import PlanBatch
 from millstream.errors import (
     ConfigurationError,
@@ -308,3 +309,22 @@ def test_blocks_that_wait_while_a_checkpoint_is_written_are_not_taken_for_repeat
     clock.advance(2.0)
     ssc.stop()
     assert seen == [1, 2]
+
+
+def test_an_end_that_fails_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, calls, done = Program(tmp_path), list[int](), Durability.done
+
+    def failing_once(durability: Durability, numbers: Iterable[int]) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise StorageUnavailableError("Not now.")
+        done(durability, numbers)
+
+    monkeypatch.setattr(Durability, "done", failing_once)
+    ssc, numbers = program.start()
+    for n in range(3):
+        numbers.push(n)
+        program.clock.advance(1.0)
+    ssc.stop(graceful=False)
+    ssc.await_termination(0)
+    assert [time_ms for time_ms, _, _ in program.seen] == [11_000, 12_000, 13_000]
