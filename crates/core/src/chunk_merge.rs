@@ -5,10 +5,9 @@
 
 use hashbrown::HashTable;
 
-use crate::chunk::{
-    Block, BlockKeys, ChunkReader, Counts, Entries, Header, Key, KeyBlock, Kind, for_each_entry,
-    for_each_key,
-};
+use crate::chunk::{Counts, Header, Key, Kind};
+use crate::chunk_reader::{Block, BlockKeys, ChunkReader, for_each_entry, for_each_key};
+use crate::chunk_writer::{Entries, KeyBlock};
 use crate::error::{Error, Result};
 use crate::hash::hash_text;
 use crate::message::Reader;

@@ -6,6 +6,8 @@ pub mod block;
 pub mod bucket;
 pub mod chunk;
 pub mod chunk_merge;
+pub mod chunk_reader;
+pub mod chunk_writer;
 pub mod connect;
 pub mod cutter;
 pub mod error;

@@ -1,6 +1,8 @@
 //! Keys and values of state tables as blocks of a chunk, and what a chunk says of itself.
 
-use millstream_core::chunk::{ChunkReader, Counts, Entries, KeyBlock, Keys};
+use millstream_core::chunk::Counts;
+use millstream_core::chunk_reader::ChunkReader;
+use millstream_core::chunk_writer::{Entries, KeyBlock, Keys};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};

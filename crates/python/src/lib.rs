@@ -19,6 +19,7 @@ mod key;
 mod lines;
 mod moment;
 mod pairs;
+mod parser;
 mod rows;
 mod rule;
 mod segment;
