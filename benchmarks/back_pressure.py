@@ -21,6 +21,7 @@ from typing import TypeAlias
 from benchmarks.peers.spark_pid import SparkPidController
 from benchmarks.pictures import Line, picture
 from millstream.control.rate.pid_rate_controller import PidRateController
+from millstream.graph.inputs import ROOM_BATCHES
 from millstream.model.ports.rate_controller import BatchMeasured, RateController
 
 STEP_MS = 10
@@ -139,6 +140,7 @@ class Simulation:
     scenario: Scenario
     controller: RateController | None
     merges: bool = True
+    room_batches: float = 0.0
     outcome: Outcome = field(default_factory=Outcome)
     source: Queue = field(default_factory=Queue)
     engine: Queue = field(default_factory=Queue)
@@ -178,6 +180,9 @@ class Simulation:
         if self.rate is not None:
             self.tokens = min(self.tokens + self.rate * STEP_MS / 1000.0, max(1.0, self.rate * BURST_S))
             count = min(count, self.tokens)
+            span_ms = max(float(self.scenario.interval_ms), self.controller.span_ms if self.controller else 0.0)
+            if self.room_batches:
+                count = min(count, max(0.0, self.rate * self.room_batches * span_ms / 1000.0 - self.engine.count))
             self.tokens -= count
         self._note_taken(now_s, count)
         for arrived_s, _, part in self.source.take(count):
@@ -255,7 +260,7 @@ ENGINES: Mapping[str, Callable[[Scenario], Simulation]] = {
     "none": lambda scenario: Simulation(scenario, None),
     "spark queue": lambda scenario: Simulation(scenario, SparkPidController(), merges=False),
     "spark_pid": lambda scenario: Simulation(scenario, SparkPidController()),
-    "pid": lambda scenario: Simulation(scenario, PidRateController("input")),
+    "pid": lambda scenario: Simulation(scenario, PidRateController("input"), room_batches=ROOM_BATCHES),
 }
 
 

@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from millstream._core import KafkaRecord
     from millstream.context.context import Context
     from millstream.context.streaming_context import StreamingContext
+    from millstream.control.rate.pid_rate_controller import PidRateController
     from millstream.encoding.codec import Codec
     from millstream.encoding.registered_types import register_type
     from millstream.environment.environment import Environment
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from millstream.model.batch import Batch
     from millstream.model.current import batch_rng, batch_time
     from millstream.model.partition import Partition
+    from millstream.model.ports.rate_controller import BatchMeasured, RateController
     from millstream.model.ports.receiver import Receiver
     from millstream.model.ports.replayable_source import Plan, ReplayableSource, SourceReport, Split
     from millstream.model.ports.sink import Sink, SinkLineage
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
         InputsHeld,
         OutputCompleted,
         OutputStarted,
+        RateChanged,
         ReceiverFailed,
         ReceiverStarted,
         ReceiverStopped,
@@ -69,6 +72,10 @@ _HOMES: Final = {
     "MillstreamError": "millstream.errors",
     "OutputCompleted": "millstream.observe.events",
     "OutputStarted": "millstream.observe.events",
+    "BatchMeasured": "millstream.model.ports.rate_controller",
+    "PidRateController": "millstream.control.rate.pid_rate_controller",
+    "RateChanged": "millstream.observe.events",
+    "RateController": "millstream.model.ports.rate_controller",
     "Partition": "millstream.model.partition",
     "Plan": "millstream.model.ports.replayable_source",
     "RDD": "millstream.rdd.rdd",
@@ -103,6 +110,7 @@ __all__ = [
     "BatchAttemptFailed",
     "BatchCompleted",
     "BatchDiverged",
+    "BatchMeasured",
     "BatchSkipped",
     "BatchStarted",
     "BatchSubmitted",
@@ -120,7 +128,10 @@ __all__ = [
     "OutputCompleted",
     "OutputStarted",
     "Partition",
+    "PidRateController",
     "Plan",
+    "RateChanged",
+    "RateController",
     "Receiver",
     "ReceiverFailed",
     "ReceiverStarted",

@@ -565,6 +565,8 @@ class SocketLines:
     def stats(self) -> SocketStats:
         """Give the counts since the start."""
 
+    def set_room(self, records: int | None) -> None:
+        """Change the number of records that may wait to be taken; None means that only their size counts."""
     def set_rate(self, rate_per_s: float | None) -> None:
         """Change the limit on records a second, from now on; None: no limit.
 

@@ -92,6 +92,8 @@ pub struct BlockQueue {
     entry_ms: i64,
     closed_records: usize,
     closed_bytes: usize,
+    /// The number of records with which the queue is full.
+    records_max: usize,
 }
 
 impl BlockQueue {
@@ -105,7 +107,18 @@ impl BlockQueue {
             entry_ms: i64::MIN,
             closed_records: 0,
             closed_bytes: 0,
+            records_max: usize::MAX,
         }
+    }
+
+    /// Change the number of records that may wait, > 0.
+    pub fn set_records_max(&mut self, records_max: usize) {
+        self.records_max = records_max.max(1);
+    }
+
+    /// Give how many more records may come in for now, by their number.
+    pub fn records_left(&self) -> usize {
+        self.records_max.saturating_sub(self.records())
     }
 
     /// Give the number of records that wait.
@@ -120,6 +133,11 @@ impl BlockQueue {
 
     /// Say whether nothing more should come in for now.
     pub fn is_full(&self) -> bool {
+        self.records_left() == 0 || self.has_all_bytes()
+    }
+
+    /// Say whether what waits is as large as it may be, however many records it is.
+    pub fn has_all_bytes(&self) -> bool {
         self.bytes() >= self.limits.queue_max_bytes
     }
 
@@ -273,6 +291,22 @@ mod tests {
         assert!(queue.is_full());
         queue.take(30);
         assert!(!queue.is_full());
+    }
+
+    #[test]
+    fn full_counts_records() {
+        let mut queue = BlockQueue::new(limits());
+        queue.set_records_max(3);
+        queue.push(&mut lines("a\nb\n"), 0);
+        assert_eq!((queue.records_left(), queue.is_full()), (1, false));
+        queue.push(&mut lines("c\nd\n"), 0);
+        assert_eq!((queue.records_left(), queue.is_full()), (0, true));
+        assert!(!queue.has_all_bytes());
+        queue.set_records_max(usize::MAX);
+        assert!(!queue.is_full());
+        queue.set_records_max(2);
+        queue.take(30);
+        assert_eq!((queue.records_left(), queue.is_full()), (2, false));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) struct Receiver {
     pub(crate) bucket: TokenBucket,
     pub(crate) state: Mutex<State>,
     /// Wakes the receiver: a stop, room in the queue, an attempt to connect that ended.
-    to_thread: Condvar,
+    pub(crate) to_thread: Condvar,
     /// Wakes those who wait for records, events or the end.
     to_others: Condvar,
 }
@@ -288,7 +288,7 @@ impl Receiver {
         let mut lines = Lines::new();
         let mut piece = vec![0; READ_BYTES.min(self.config.limits.block_max_bytes)];
         loop {
-            if !self.wait_for_room() {
+            if self.wait_for_room().is_none() {
                 return End::Stopping;
             }
             let read = match stream.read(&mut piece) {
@@ -318,7 +318,11 @@ impl Receiver {
     ) -> std::result::Result<(), End> {
         let lines_max = self.config.limits.block_max_records;
         while !bytes.is_empty() {
-            let granted = self.bucket.acquire_some(lines_max).ok_or(End::Stopping)?;
+            let room = self.wait_for_room().ok_or(End::Stopping)?;
+            let granted = self
+                .bucket
+                .acquire_some(lines_max.min(room))
+                .ok_or(End::Stopping)?;
             let cut = cutter.cut(bytes, granted, lines);
             self.bucket.give_back(granted - lines.len().min(granted));
             // What precedes an invalid line is stored before the receiver fails.
@@ -338,26 +342,31 @@ impl Receiver {
         self.notify_others(&state);
     }
 
-    /// Hold the socket unread, so that TCP slows the peer, until the queue has room; false for a stop.
-    fn wait_for_room(&self) -> bool {
+    /// Hold the socket unread, so that TCP slows the peer, until the queue has room; none for a stop.
+    ///
+    /// Gives how many records have room. Only a queue that is full of bytes is worth an event: that of records is full
+    /// with every batch that takes longer than it should.
+    fn wait_for_room(&self) -> Option<usize> {
         let mut state = self.lock();
-        if !state.queue.is_full() || state.stopping {
-            return !state.stopping;
+        if state.queue.is_full() && !state.stopping {
+            let tells = state.queue.has_all_bytes();
+            if tells {
+                state.stats.pauses += 1;
+                let detail = format!("{} bytes wait", state.queue.bytes());
+                self.report(&mut state, "queue_full", detail);
+            }
+            while state.queue.is_full() && !state.stopping {
+                state = self
+                    .to_thread
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            if tells && !state.stopping {
+                let detail = format!("{} bytes wait", state.queue.bytes());
+                self.report(&mut state, "queue_drained", detail);
+            }
         }
-        state.stats.pauses += 1;
-        let detail = format!("{} bytes wait", state.queue.bytes());
-        self.report(&mut state, "queue_full", detail);
-        while state.queue.is_full() && !state.stopping {
-            state = self
-                .to_thread
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        if !state.stopping {
-            let detail = format!("{} bytes wait", state.queue.bytes());
-            self.report(&mut state, "queue_drained", detail);
-        }
-        !state.stopping
+        (!state.stopping).then(|| state.queue.records_left())
     }
 }
 

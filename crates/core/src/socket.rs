@@ -216,6 +216,15 @@ impl SocketLines {
             .set_rate(rate_per_s, self.receiver.bucket.now_s())
     }
 
+    /// Change the number of records that may wait to be taken; none means that only their size counts.
+    pub fn set_room(&self, records: Option<usize>) {
+        self.receiver
+            .lock()
+            .queue
+            .set_records_max(records.unwrap_or(usize::MAX));
+        self.receiver.to_thread.notify_all();
+    }
+
     /// Ask the receiver to end, without waiting for it.
     pub fn request_stop(&self) {
         self.receiver.request_stop();

@@ -141,6 +141,11 @@ impl SocketLines {
         self.socket.phase().name()
     }
 
+    /// Change the number of records that may wait to be taken; None means that only their size counts.
+    fn set_room(&self, records: Option<usize>) {
+        self.socket.set_room(records);
+    }
+
     /// Change the limit on records a second; None means no limit.
     fn set_rate(&self, py: Python<'_>, rate_per_s: Option<f64>) -> PyResult<()> {
         self.socket

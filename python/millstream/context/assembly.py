@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from millstream.context.checkpointing import CheckpointSettings, open_durability
+from millstream.context.rate_control import RateControllers, controllers_of
 from millstream.control.batch_work import BatchWork
 from millstream.control.driver import Driver
 from millstream.control.durability import Durability
@@ -40,6 +41,7 @@ class Settings:
         process_tuning: whether this process is tuned.
         max_clock_jump_ms: how far the clock may jump ahead.
         checkpoint: where the program is kept, or None.
+        rate_controllers: which rate controllers the inputs get.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Settings:
     process_tuning: bool
     max_clock_jump_ms: int
     checkpoint: CheckpointSettings | None
+    rate_controllers: RateControllers
 
 
 def assembled(
@@ -129,7 +132,12 @@ def _started(
         program.interval_ms,
         zero_ms,
         tuple(
-            InputSpec(node.name, "receiver" if isinstance(node, FeedInput) else "replayable") for node in graph.inputs
+            InputSpec(
+                node.name,
+                "receiver" if isinstance(node, FeedInput) else "replayable",
+                unhurried=node.rate_control == "measured",
+            )
+            for node in graph.inputs
         ),
         tuple(output.name for output in graph.outputs),
         graph.long_slides_ms,
@@ -139,6 +147,7 @@ def _started(
         skip_failed=settings.checkpoint is not None and settings.checkpoint.dead_letter_limit > 0,
         planned_ms=planned_ms,
         unfinished=unfinished,
+        rate_controllers=controllers_of(settings.rate_controllers, graph),
     )
 
 

@@ -45,6 +45,8 @@ class SourceMethods(FileSourceMethods, KafkaSourceMethods, SocketSourceMethods):
     def set_rate(self, stream: DStream[Any], records_per_s: float | None) -> None:
         """Change the limit of an input that gets its records pushed, before the start or while the stream runs.
 
+        A rate controller limits it further while batches are too slow for that.
+
         Args:
             stream: what `socket_text_stream`, `receiver_stream`, `memory_stream` or `stream` gave.
             records_per_s: most records a second, above zero; None: no limit.
@@ -59,7 +61,7 @@ class SourceMethods(FileSourceMethods, KafkaSourceMethods, SocketSourceMethods):
                 detail=f"{stream!r} is none.",
                 hint="Give the stream that socket_text_stream, receiver_stream or memory_stream gave.",
             )
-        node.feed.set_rate(records_per_s)
+        node.set_rate(records_per_s)
 
     def queue_stream(
         self,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
 
 from millstream.context.checkpointing import OnDivergence, OnFailure, OnUnmatched, checkpoint_settings
 from millstream.context.context import Context, environment_checked
+from millstream.context.rate_control import RateControllers, rate_controllers_checked
 from millstream.context.signals import stop_on_signals
 from millstream.context.sources import SourceMethods
 from millstream.environment.environment import Environment
@@ -63,7 +64,10 @@ class StreamingContext(SourceMethods):
         workers: how many worker processes; None: one a core.
         partitions: partitions of a shuffle when nobody says; None: as many as Python functions can run at once.
         environment: clock and chance; a `ManualClock` makes the stream run only when a test moves it.
-        max_queued_batches: how many batch times may wait before the inputs are slowed.
+        max_queued_batches: how many batch times may wait before the inputs are held.
+        rate_controller: what limits inputs to what batches can process: `pid`, `none`, or a function that makes a
+            `RateController` of an input's name, such as a class or
+            `lambda name: ms.PidRateController(name, initial_rate=1_000)`.
         batch_retries: how often a batch is tried again after something outside did not answer.
         retry_pause: pause before the first retry, seconds or timedelta; it doubles with each.
         process_tuning: False leaves switch interval and garbage collector of this process alone.
@@ -120,6 +124,7 @@ class StreamingContext(SourceMethods):
         partitions: int | None = None,
         environment: Environment | None = None,
         max_queued_batches: int = 10,
+        rate_controller: RateControllers = "pid",
         batch_retries: int = 3,
         retry_pause: Duration = 0.1,
         process_tuning: bool = True,
@@ -138,6 +143,7 @@ class StreamingContext(SourceMethods):
     ) -> None:
         interval_ms = duration_ms(batch_interval, "batch_interval")
         self._max_queued_batches = _count_checked(max_queued_batches, "max_queued_batches", 1)
+        self._rate_controllers = rate_controllers_checked(rate_controller)
         self._batch_retries = _count_checked(batch_retries, "batch_retries", 0)
         self._retry_pause_ms = duration_ms(retry_pause, "retry_pause")
         self._owns_context = context is None
@@ -312,6 +318,7 @@ class StreamingContext(SourceMethods):
             process_tuning=self._tuned,
             max_clock_jump_ms=self._max_clock_jump_ms,
             checkpoint=self._checkpoint,
+            rate_controllers=self._rate_controllers,
         )
         return assembled(self.program, self.context.backend, self._bus, self._environment, settings)
 

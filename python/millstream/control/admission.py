@@ -25,7 +25,7 @@ class Admission:
         (4000, (ReportSkipped(from_ms=2000, to_ms=3000, count=2, slides_count=0), ResumeInputs()))
     """
 
-    __slots__ = ("_held", "_queue_max_ms", "due_ms", "grid", "planned_ms")
+    __slots__ = ("_held", "_queue_max_ms", "_stays_held", "due_ms", "grid", "planned_ms")
 
     def __init__(self, grid: BatchGrid, max_queued_batches: int, planned_ms: int | None = None) -> None:
         self.grid = grid
@@ -33,6 +33,7 @@ class Admission:
         self.due_ms = self.planned_ms
         self._queue_max_ms = max_queued_batches * grid.interval_ms
         self._held = False
+        self._stays_held = False
 
     @property
     def is_waiting(self) -> bool:
@@ -56,7 +57,9 @@ class Admission:
         before: list[ReportSkipped | ResumeInputs] = []
         if time_ms - start_ms >= 2 * self.grid.interval_ms:
             before.append(self.grid.skipped(start_ms, time_ms))
-        if self._held and time_ms == self.due_ms:
+        if self._stays_held:
+            self._stays_held = False
+        elif self._held and time_ms == self.due_ms:
             self._held = False
             before.append(ResumeInputs())
         return time_ms, tuple(before)
@@ -66,4 +69,14 @@ class Admission:
         if self._held or self.due_ms - self.planned_ms <= self._queue_max_ms:
             return ()
         self._held = True
+        return (HoldInputs(),)
+
+    def hold_after(self, batches_waiting: int) -> tuple[HoldInputs, ...]:
+        """Hold the inputs, when a batch ends during which too many batch times fell due, until the next one has ended.
+
+        What came in meanwhile makes the next batch a long one; without more to come the one after it is short.
+        """
+        if self._held or batches_waiting * self.grid.interval_ms <= self._queue_max_ms:
+            return ()
+        self._held = self._stays_held = True
         return (HoldInputs(),)

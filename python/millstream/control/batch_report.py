@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from millstream.environment.clock import Clock
 from millstream.graph.inputs import PlannedInput
 from millstream.graph.outputs import Output
+from millstream.model.ports.rate_controller import BatchMeasured
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import (
     BatchAttemptFailed,
@@ -53,10 +54,13 @@ class BatchReport:
     """
 
     __slots__ = (
+        "_attempt_began_ms",
         "_attempts",
+        "_began_ms",
         "_bus",
         "_clock",
         "_outputs",
+        "_plan_ms",
         "_planned",
         "_started_ms",
         "_submitted_ms",
@@ -69,6 +73,9 @@ class BatchReport:
         self._bus = bus
         self._clock = clock
         self._submitted_ms = clock.wall_ms()
+        self._began_ms = clock.monotonic_ms()
+        self._plan_ms = 0.0
+        self._attempt_began_ms = self._began_ms
         self._started_ms = 0.0
         self._attempts = 0
         self._planned: Mapping[str, PlannedInput] = {}
@@ -77,6 +84,7 @@ class BatchReport:
 
     def submit(self, planned: Mapping[str, PlannedInput]) -> None:
         """The batch is planned."""
+        self._plan_ms = self._clock.monotonic_ms() - self._began_ms
         self._planned = planned
         if BatchSubmitted in self._bus.heard:
             self._bus.post(BatchSubmitted(self._time_ms, *self._inputs(), self._submitted_ms))
@@ -85,6 +93,7 @@ class BatchReport:
         """An attempt begins."""
         self._attempts = attempt + 1
         self._started_ms = self._clock.wall_ms()
+        self._attempt_began_ms = self._clock.monotonic_ms()
         if BatchStarted in self._bus.heard:
             self._bus.post(BatchStarted(self._time_ms, attempt, self._submitted_ms, self._started_ms))
 
@@ -155,6 +164,26 @@ class BatchReport:
                     invalid,
                 )
             )
+
+    def measured(self, interval_ms: int, read: Mapping[str, int]) -> BatchMeasured:
+        """Tell how fast the batch was, now that it has ended.
+
+        Args:
+            interval_ms: the batch interval.
+            read: records of the inputs that only reading could count.
+        """
+        now_ms = self._clock.monotonic_ms()
+        processing_ms = self._plan_ms + now_ms - self._attempt_began_ms
+        total_ms = max(0.0, self._submitted_ms - self._time_ms) + now_ms - self._began_ms
+        records, _ = self._inputs()
+        return BatchMeasured(
+            self._time_ms,
+            interval_ms,
+            {**records, **read} if read else records,
+            processing_ms,
+            max(0.0, total_ms - processing_ms),
+            self._attempts,
+        )
 
     def _completed(self, output: Output, times: _OutputTimes, error: str | None = None) -> OutputCompleted:
         return OutputCompleted(

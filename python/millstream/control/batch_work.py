@@ -20,6 +20,7 @@ from millstream.graph.inputs import FeedInput, InputNode, PlannedInput, QueueInp
 from millstream.graph.outputs import Output
 from millstream.model.batch import Batch, BatchInput
 from millstream.model.ports.block_feed import Block
+from millstream.model.ports.rate_controller import BatchMeasured
 from millstream.model.ports.replayable_source import Plan, ReplayableSource
 from millstream.model.positions import newest_position
 from millstream.observe.event_bus import EventBus
@@ -43,6 +44,7 @@ class _Work:
     run: BatchRun | None = None
     staged: dict[str, Any] = field(default_factory=dict)
     invalid_before: dict[str, int] = field(default_factory=dict)
+    is_resumed: bool = False
 
 
 class BatchWork:
@@ -120,6 +122,7 @@ class BatchWork:
         work.planned = dict(recovered.planned)
         work.inputs = plan.inputs
         work.prepared = recovered.prepared
+        work.is_resumed = True
         self._works[plan.time_ms] = work
         work.report.submit(work.planned)
 
@@ -269,8 +272,18 @@ class BatchWork:
             raise error from work.error
         self._release(work, time_ms)
 
-    def finish(self, time_ms: int) -> None:
-        """Write the end of the batch, and let go of everything that only it needed; may be repeated when it failed."""
+    def set_rate(self, name: str, records_per_s: float | None, span_ms: float) -> None:
+        """Limit the batches of a source from the next plan on."""
+        for node in self._source_inputs:
+            if node.name == name:
+                node.set_controlled_rate(records_per_s, span_ms)
+
+    def finish(self, time_ms: int) -> BatchMeasured | None:
+        """Write the end of the batch, and let go of everything that only it needed; may be repeated when it failed.
+
+        Returns:
+            How fast it was; None for a batch that an earlier driver began.
+        """
         work = self._works[time_ms]
         self._journal.note(BatchDone(time_ms))
         if self._memory:
@@ -282,8 +295,10 @@ class BatchWork:
         for source in self._sources():
             source.done(time_ms)
         self._post_reports()
-        work.report.complete(self._outputs, self._read(work, time_ms), self._invalid(work))
+        read = self._read(work, time_ms)
+        work.report.complete(self._outputs, read, self._invalid(work))
         self._release(work, time_ms)
+        return None if work.is_resumed else work.report.measured(self._graph.interval_ms, read)
 
     def _release(self, work: _Work, time_ms: int) -> None:
         """Let go of what only a batch needed that has ended."""
@@ -353,7 +368,7 @@ class BatchWork:
 
 def _plan_of(node: SourceInput, time_ms: int, after: Any) -> Plan:
     try:
-        return node.source.plan(time_ms, after, node.limit)
+        return node.source.plan(time_ms, after, node.batch_limit)
     except UserCodeError as error:
         # A source does not know by which method it came into the program, nor where.
         error.operator, error.site = node.label.operator, node.label.site

@@ -25,6 +25,7 @@ from millstream.control.facts import (
     OutputCommitted,
     PlanFailed,
     ProgramStarted,
+    RateMeasured,
     ReceiverRestartDue,
     ReceiversStopped,
     RetryDue,
@@ -45,6 +46,7 @@ from millstream.control.instructions import (
     RollBackBatch,
     RunBatch,
     ScheduleRetry,
+    SetRate,
     SkipBatch,
     StartReceiver,
     StopReceivers,
@@ -65,6 +67,7 @@ from millstream.observe.events import (
     BatchStep,
     BatchTimesMerged,
     InputsHeld,
+    RateChanged,
     StreamingStarted,
     StreamingStopped,
 )
@@ -274,10 +277,14 @@ class Driver:
 
     def _finish(self, instruction: FinishBatch) -> Fact:
         try:
-            self._batches.finish(instruction.time_ms)
+            measured = self._batches.finish(instruction.time_ms)
         except Exception as error:
             return FinishFailed(instruction.time_ms, self._failed("finish", instruction.time_ms, error))
         self._finished_batch = True
+        if measured is not None:
+            # Before the answer, because the next batch is planned with it.
+            for change in self._machine.handle(RateMeasured(measured)):
+                self._perform(change)
         return BatchFinished(instruction.time_ms)
 
     def _skip(self, instruction: SkipBatch) -> Fact:
@@ -317,6 +324,13 @@ class Driver:
         self._receivers.resume()
         if InputsHeld in self._bus.heard:
             self._bus.post(InputsHeld(False))
+
+    def _set_rate(self, instruction: SetRate) -> None:
+        name, records_per_s = instruction.input, instruction.records_per_s
+        if not self._receivers.set_rate(name, records_per_s, instruction.span_ms):
+            self._batches.set_rate(name, records_per_s, instruction.span_ms)
+        if RateChanged in self._bus.heard:
+            self._bus.post(RateChanged(name, records_per_s, self._clock.wall_ms()))
 
     def _report_skipped(self, instruction: ReportSkipped) -> None:
         if BatchTimesMerged in self._bus.heard:
@@ -367,6 +381,7 @@ class Driver:
         StopReceivers: _stop_receivers,
         HoldInputs: _hold,
         ResumeInputs: _resume,
+        SetRate: _set_rate,
         ReportSkipped: _report_skipped,
         StopStream: _stop_stream,
     }

@@ -11,10 +11,11 @@ All times are milliseconds since the Unix epoch, all durations milliseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from millstream.control.failure import Failure
+from millstream.model.ports.rate_controller import BatchMeasured, RateController
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,12 @@ class InputSpec:
         name: unique among the inputs.
         kind: `receiver`: records are pushed and wait as blocks, which the machine gives to batches.
             `replayable`: the source is asked what belongs to a batch when the batch is planned.
+        unhurried: it is not limited before something was measured.
     """
 
     name: str
     kind: Literal["receiver", "replayable"]
+    unhurried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class ProgramStarted:
             given up, and the stream goes on; False: the stream stops.
         planned_ms: the newest batch time that an earlier driver planned, or None: then the zero time.
         unfinished: the batch that an earlier driver left, or None.
+        rate_controllers: the controllers of the inputs that are limited, by name. They belong to the machine from now
+            on, as parts of it.
     """
 
     interval_ms: int
@@ -90,6 +95,7 @@ class ProgramStarted:
     skip_failed: bool = False
     planned_ms: int | None = None
     unfinished: UnfinishedBatch | None = None
+    rate_controllers: Mapping[str, RateController] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +202,16 @@ class BatchFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class RateMeasured:
+    """The speed of a batch that ended is known. Posted by the driver in FinishBatch, before BatchFinished.
+
+    Not posted for batches that were given up, or that an earlier driver began.
+    """
+
+    batch: BatchMeasured
+
+
+@dataclass(frozen=True, slots=True)
 class FinishFailed:
     """The end of the batch could not be journalled or released. Posted by the driver after FinishBatch."""
 
@@ -298,5 +314,13 @@ BatchFact: TypeAlias = (
 )
 ReceiverFact: TypeAlias = ReceiverStarted | ReceiverFailed | ReceiverStopped | ReceiverRestartDue
 Fact: TypeAlias = (
-    ProgramStarted | BatchDue | BlockStored | BatchFact | ReceiverFact | StopRequested | ReceiversStopped | StopTimedOut
+    ProgramStarted
+    | BatchDue
+    | BlockStored
+    | RateMeasured
+    | BatchFact
+    | ReceiverFact
+    | StopRequested
+    | ReceiversStopped
+    | StopTimedOut
 )

@@ -119,6 +119,21 @@ class ResumeInputs:
 
 
 @dataclass(frozen=True, slots=True)
+class SetRate:
+    """Limit what an input gives from now on, below what the user has set. No answer.
+
+    Attributes:
+        input: a receiver, or a source that counts records.
+        records_per_s: above zero; None: no limit.
+        span_ms: a batch of a source takes records for so long, where that is longer than the batch interval.
+    """
+
+    input: str
+    records_per_s: float | None
+    span_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class StartReceiver:
     """Start a receiver, or start it again, and answer ReceiverStarted or ReceiverFailed."""
 
@@ -203,6 +218,7 @@ Instruction: TypeAlias = (
     | ScheduleRetry
     | HoldInputs
     | ResumeInputs
+    | SetRate
     | StartReceiver
     | RestartReceiver
     | StopReceivers

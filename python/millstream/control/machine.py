@@ -21,6 +21,7 @@ from millstream.control.facts import (
     OutputCommitted,
     PlanFailed,
     ProgramStarted,
+    RateMeasured,
     ReceiverFact,
     ReceiverFailed,
     ReceiverRestartDue,
@@ -35,10 +36,11 @@ from millstream.control.facts import (
 from millstream.control.failure import Failure
 from millstream.control.grid import BatchGrid
 from millstream.control.instructions import Instruction, Left, StopReceivers, StopStream
+from millstream.control.rates import Rates
 from millstream.control.receivers import Receivers
 from millstream.control.retries import Backoff, RetryPolicy
 from millstream.control.unplanned_blocks import UnplannedBlocks
-from millstream.errors import InternalError
+from millstream.errors import InternalError, UserCodeError
 
 
 class Mode(Enum):
@@ -81,6 +83,7 @@ class Machine:
         "_blocks",
         "_failure",
         "_mode",
+        "_rates",
         "_receivers",
         "_receivers_told_to_stop",
         "_skip_failed",
@@ -89,6 +92,7 @@ class Machine:
     _admission: Admission
     _batches: Batches
     _blocks: UnplannedBlocks
+    _rates: Rates
     _receivers: Receivers
 
     def __init__(self) -> None:
@@ -138,6 +142,8 @@ class Machine:
                 return _given(self._batches.committed(fact))
             case BatchFinished():
                 return self._go_on() if self._batches.finished(fact) else ()
+            case RateMeasured():
+                return self._measure(fact)
             case BatchSkipped():
                 return self._go_on() if self._batches.skipped(fact) else ()
             case PlanFailed() | BatchFailed() | CommitFailed() | FinishFailed() | SkipFailed():
@@ -170,9 +176,15 @@ class Machine:
         self._blocks = UnplannedBlocks(names)
         self._receivers = Receivers(names, Backoff(fact.receiver_restart_initial_ms, fact.receiver_restart_max_ms))
         self._skip_failed = fact.skip_failed
+        self._rates = Rates(fact.rate_controllers, frozenset(spec.name for spec in fact.inputs if spec.unhurried))
         self._mode = Mode.RUNNING
+        try:
+            limits = self._rates.start(fact.interval_ms)
+        except UserCodeError as error:
+            self._failure = Failure.of(error)
+            return self._stop()
         unfinished = () if fact.unfinished is None else (self._batches.resume(fact.unfinished),)
-        return (*self._receivers.start(), *unfinished)
+        return (*limits, *self._receivers.start(), *unfinished)
 
     def _store_block(self, fact: BlockStored) -> tuple[Instruction, ...]:
         self._admission.grid.check(fact.batch_ms)
@@ -215,6 +227,16 @@ class Machine:
         start_ms = self._admission.planned_ms
         time_ms, before = self._admission.take_next()
         return (*before, self._batches.plan(time_ms, start_ms, self._blocks.take(time_ms)))
+
+    def _measure(self, fact: RateMeasured) -> tuple[Instruction, ...]:
+        if self._mode is not Mode.RUNNING:
+            return ()
+        try:
+            limits = self._rates.measure(fact.batch)
+        except UserCodeError as error:
+            self._failure = self._failure or Failure.of(error)
+            return self._halt()
+        return self._admission.hold_after(fact.batch.batches_waiting) + limits
 
     def _fail_step(
         self, fact: PlanFailed | BatchFailed | CommitFailed | FinishFailed | SkipFailed

@@ -47,9 +47,8 @@ class ReceiverWork:
         zero_ms: int,
         number: Callable[[str, Block], int] | None = None,
     ) -> None:
-        self._feeds: dict[str, BlockFeed] = {
-            node.name: node.feed for node in graph.inputs if isinstance(node, FeedInput)
-        }
+        self._inputs = {node.name: node for node in graph.inputs if isinstance(node, FeedInput)}
+        self._feeds: dict[str, BlockFeed] = {name: node.feed for name, node in self._inputs.items()}
         self._bus = bus
         self._clock = clock
         self._interval_ms = interval_ms
@@ -99,6 +98,14 @@ class ReceiverWork:
         """Have all feeds take records in again."""
         for feed in self._feeds.values():
             feed.resume()
+
+    def set_rate(self, name: str, records_per_s: float | None, span_ms: float) -> bool:
+        """Limit an input; False when it is none of these."""
+        node = self._inputs.get(name)
+        if node is None:
+            return False
+        node.set_controlled_rate(records_per_s, span_ms)
+        return True
 
     def begin_stop(self) -> None:
         """Ask every feed to end."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from millstream.graph.batch_run import BatchRun
 from millstream.graph.counted_reads import CountedReads
 from millstream.graph.node import Node
+from millstream.ingest.block_buffer import checked_rate
 from millstream.ingest.encoded_rows import EncodedRows
 from millstream.model.label import Label
 from millstream.model.partition import Columns, PartitionData
@@ -61,6 +64,14 @@ class PlannedInput:
         )
 
 
+ROOM_BATCHES = 1.25
+"""Records that wait while a batch runs, in batches by the rate limit. More than one, because batches take turns; not
+much more, because what comes in during a batch that takes ten times too long makes the next one take as long."""
+
+RateControl: TypeAlias = Literal["always", "measured", "never"]
+"""Whether a rate controller limits an input: from the start; only after something was measured; or never."""
+
+
 class InputNode(Node):
     """An input of the graph.
 
@@ -78,6 +89,11 @@ class InputNode(Node):
         """Tell whether records come as columns."""
         return False
 
+    @property
+    def rate_control(self) -> RateControl:
+        """Tell whether a rate controller limits it."""
+        return "never"
+
     def compute(self, run: BatchRun) -> Lineage | None:
         """Turn what was planned for this batch into lineage."""
         return self.lineage_of(run.planned[self.name], run)
@@ -93,6 +109,41 @@ class FeedInput(InputNode):
     def __init__(self, name: str, interval_ms: int, feed: BlockFeed, label: Label) -> None:
         super().__init__(name, interval_ms, label)
         self.feed = feed
+        self._rate = feed.max_rate
+        self._controlled_rate: float | None = None
+        self._rate_lock = threading.Lock()
+
+    @property
+    def rate_control(self) -> RateControl:
+        """As the feed says."""
+        return self.feed.rate_control
+
+    def set_rate(self, records_per_s: float | None) -> None:
+        """Set the user's limit; from any thread.
+
+        Raises:
+            ConfigurationError: it is not positive.
+        """
+        checked_rate(records_per_s, self.name)
+        with self._rate_lock:
+            self._rate = records_per_s
+            self.feed.set_rate(_lower(records_per_s, self._controlled_rate))
+
+    def set_controlled_rate(self, records_per_s: float | None, span_ms: float) -> None:
+        """Set the limit of a rate controller, which holds where it is below the user's.
+
+        Args:
+            records_per_s: the limit, or None.
+            span_ms: how long a batch is, where that is longer than the batch interval.
+        """
+        room_s = ROOM_BATCHES * max(float(self.slide_ms), span_ms) / 1000.0
+        with self._rate_lock:
+            self.feed.set_room(None if records_per_s is None else math.ceil(records_per_s * room_s))
+            before = _lower(self._rate, self._controlled_rate)
+            self._controlled_rate = records_per_s
+            now = _lower(self._rate, records_per_s)
+            if now != before:
+                self.feed.set_rate(now)
 
     @property
     def gives_columns(self) -> bool:
@@ -111,6 +162,7 @@ class SourceInput(InputNode):
         limit: most records (for files: files) a batch, or None.
 
     Attributes:
+        batch_limit: what holds for the next batch: `limit`, or less where a rate controller says so.
         reads: the source as executors have it.
     """
 
@@ -121,6 +173,20 @@ class SourceInput(InputNode):
         self.source = source
         self.reads = CountedReads(source, label)
         self.limit = limit
+        self.batch_limit = limit
+
+    @property
+    def rate_control(self) -> RateControl:
+        """From the start, if the source counts records."""
+        return "always" if self.source.limits_records else "never"
+
+    def set_controlled_rate(self, records_per_s: float | None, span_ms: float) -> None:
+        """Limit batches to what a rate gives in a time, at least the batch interval, and to the user's limit."""
+        if records_per_s is None:
+            self.batch_limit = self.limit
+        else:
+            records = max(1, int(records_per_s * max(float(self.slide_ms), span_ms) / 1000.0))
+            self.batch_limit = records if self.limit is None else min(self.limit, records)
 
     @property
     def gives_columns(self) -> bool:
@@ -168,6 +234,10 @@ class BatchQueue(Protocol):
     def next_batch(self) -> Sequence[Any]:
         """Take the elements of the next batch: RDDs or sequences of records."""
         ...
+
+
+def _lower(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)
 
 
 def _spread(blocks: Sequence[Block], partitions: int) -> list[PartitionData]:

@@ -74,7 +74,7 @@ class BlockBuffer(Generic[T]):
             )
         self._clock = clock
         self._name = name
-        self._max_records = _at_least_one(max_records, "max_records")
+        self._max_records = self._room_records = _at_least_one(max_records, "max_records")
         self._on_full = on_full
         self._full_timeout_s = full_timeout_s
         self._block_max_records = _at_least_one(block_max_records, "block_max_records")
@@ -239,12 +239,21 @@ class BlockBuffer(Generic[T]):
                 bucket.set_rate(records_per_s)
             self._set_room()
 
+    def set_room(self, records: int | None) -> None:
+        """Let fewer records wait than could, from now on; None: as many as can."""
+        with self._changed:
+            if not self._draining:
+                self._room_records = self._max_records if records is None else max(1, min(records, self._max_records))
+                self._set_room()
+                self._changed.notify_all()
+
     def drain(self) -> None:
         """Let everybody who waits finish: as much again as the limit comes in at once, then pushing raises."""
         with self._changed:
             if not self._draining:
                 self._draining = True
                 self._max_records *= 2
+            self._room_records = self._max_records
             self._held = False
             if self._bucket is not None:
                 self._bucket.close()
@@ -321,14 +330,14 @@ class BlockBuffer(Generic[T]):
 
     def _fits(self, records: int) -> bool:
         waiting = self.pending
-        return not self._held and (waiting == 0 or waiting + records <= self._max_records)
+        return not self._held and (waiting == 0 or waiting + records <= self._room_records)
 
     def _full(self, records: int) -> InputFullError:
         why = "it is held, because batches come in faster than they are processed" if self._held else "it is full"
         patience = _patience(None if self._on_full == "raise" else self._full_timeout_s)
         return InputFullError(
             f"The input {self._name} has no room.",
-            detail=f"{records} records did not get in {patience}: {why}; {self.pending} of {self._max_records} wait.",
+            detail=f"{records} records did not get in {patience}: {why}; {self.pending} of {self._room_records} wait.",
             hint='Push more slowly, raise max_records, or wait for room with on_full="block".',
         )
 
@@ -357,7 +366,7 @@ class BlockBuffer(Generic[T]):
     def _set_room(self) -> None:
         """Work out from which number of open records on a push leaves its fast way; called with the lock held."""
         shut = self._held or self._closed or self._watching
-        self._room_beside_rate = 0 if shut else max(0, self._max_records - self._stored_records)
+        self._room_beside_rate = 0 if shut else max(0, self._room_records - self._stored_records)
         self._room = 0 if self._bucket is not None else self._room_beside_rate
 
     def _tell_watchers(self) -> None:

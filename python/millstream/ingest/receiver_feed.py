@@ -55,6 +55,7 @@ class ReceiverFeed(BlockFeed, Generic[T]):
                 hint="Give an instance (not the class) of a subclass of millstream.Receiver.",
             )
         self.name = receiver.name
+        self.max_rate = rate_per_s
         self.receiver = receiver
         self._environment = environment
         self._packed = packed_receiver(receiver) if process else None
@@ -98,6 +99,9 @@ class ReceiverFeed(BlockFeed, Generic[T]):
             self._buffer.set_rate(records_per_s)
         if self._session is not None:
             self._session.set_rate(records_per_s)
+
+    def set_room(self, records: int | None) -> None:
+        self._buffer.set_room(records)
 
     def restart(self) -> None:
         with self._lock:

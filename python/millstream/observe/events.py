@@ -212,6 +212,21 @@ class InputsHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class RateChanged:
+    """A rate controller has changed the limit of an input.
+
+    Attributes:
+        input: the input's name.
+        records_per_s: the limit; None: none. A limit of the user's holds besides.
+        time_ms: wall time.
+    """
+
+    input: str
+    records_per_s: float | None
+    time_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiverStarted:
     """A receiver receives, for the first time or again.
 
@@ -399,6 +414,7 @@ Event: TypeAlias = (
     | BatchAttemptFailed
     | BatchTimesMerged
     | InputsHeld
+    | RateChanged
     | ReceiverStarted
     | ReceiverFailed
     | ReceiverStopped

@@ -20,6 +20,7 @@ from millstream.observe.events import (
     InputsHeld,
     OutputCompleted,
     OutputStarted,
+    RateChanged,
     ReceiverFailed,
     ReceiverStarted,
     ReceiverStopped,
@@ -65,6 +66,8 @@ class StreamingListener:
                 self.on_batch_times_merged(event)
             case InputsHeld():
                 self.on_inputs_held(event)
+            case RateChanged():
+                self.on_rate_changed(event)
             case ReceiverStarted():
                 self.on_receiver_started(event)
             case ReceiverFailed():
@@ -118,6 +121,9 @@ class StreamingListener:
 
     def on_inputs_held(self, event: InputsHeld) -> None:
         """Inputs are slowed, or run freely again."""
+
+    def on_rate_changed(self, event: RateChanged) -> None:
+        """The limit of an input has changed."""
 
     def on_receiver_started(self, event: ReceiverStarted) -> None:
         """A receiver receives, for the first time or again."""
@@ -175,6 +181,7 @@ _METHODS: Final[Mapping[type[Event], str]] = {
     BatchAttemptFailed: "on_batch_attempt_failed",
     BatchTimesMerged: "on_batch_times_merged",
     InputsHeld: "on_inputs_held",
+    RateChanged: "on_rate_changed",
     ReceiverStarted: "on_receiver_started",
     ReceiverFailed: "on_receiver_failed",
     ReceiverStopped: "on_receiver_stopped",

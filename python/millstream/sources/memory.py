@@ -50,6 +50,9 @@ class MemoryStream(BlockFeed, Generic[T]):
         rate_per_s: float | None = None,
     ) -> None:
         self.name = name
+        self.max_rate = rate_per_s
+        # Who asked for an error when there is no room means the room that was given, and wants no error before.
+        self.rate_control = "measured" if on_full == "block" else "never"
         self._buffer: BlockBuffer[T] = BlockBuffer(
             clock, name=name, max_records=max_records, on_full=on_full, full_timeout_s=full_timeout_s
         )

@@ -69,7 +69,7 @@ class SocketTextFeed(BlockFeed):
         self.port = port
         self.name = f"socket {host}:{port}"
         self._on_invalid: OnInvalid = on_invalid
-        self._rate_per_s = checked_rate(rate_per_s, self.name)
+        self.max_rate = self._rate_per_s = checked_rate(rate_per_s, self.name)
         self._line_bytes_max = line_bytes_max
         self._queue_bytes_max = queue_bytes_max
         self._environment = environment if environment is not None else Environment()
@@ -80,6 +80,7 @@ class SocketTextFeed(BlockFeed):
         self._earlier: list[SocketLines] = []
         self._held = False
         self._invalid = 0
+        self._room_records: int | None = None
         self._lock = threading.Lock()
         self._stopping = False
         self._ended = True
@@ -125,6 +126,11 @@ class SocketTextFeed(BlockFeed):
         if self._lines is not None and not self._held:
             self._lines.set_rate(records_per_s)
 
+    def set_room(self, records: int | None) -> None:
+        self._room_records = records
+        if self._lines is not None:
+            self._lines.set_room(records)
+
     def restart(self) -> None:
         if self._lines is not None:
             self._lines.stop(0.0)
@@ -157,6 +163,7 @@ class SocketTextFeed(BlockFeed):
             queue_max_bytes=self._queue_bytes_max,
             rate_per_s=HELD_RECORDS_PER_S if self._held else self._rate_per_s,
         )
+        lines.set_room(self._room_records)
         lines.start()
         with self._lock:
             self._lines = lines

@@ -47,6 +47,7 @@ from millstream.control.instructions import (
     RollBackBatch,
     RunBatch,
     ScheduleRetry,
+    SetRate,
     SkipBatch,
     StartReceiver,
     StopReceivers,
@@ -168,6 +169,8 @@ class Histories(RuleBasedStateMachine):
                 assert count == len(skipped)
                 assert slides_count == sum(time_ms % slide == 0 for time_ms in skipped for slide in self.slides)
                 self.allowed_skip = skipped
+            case SetRate():
+                raise AssertionError("No input of this program has a rate controller.")
             case StopStream():
                 self.check_end(instruction)
             case _:

@@ -89,6 +89,7 @@ def test_each_kind_has_a_method_of_its_own() -> None:
         ms.ClockSetBack(0.0, 1.0),
         ms.BatchSkipped(1, 0.0, "error", "file"),
         ms.InputsHeld(True),
+        ms.RateChanged("in", 5.0),
         ms.ReceiverStopped("in"),
         ms.SourceReported("in", "lost", "gone"),
     ):

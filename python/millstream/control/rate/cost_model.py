@@ -122,7 +122,12 @@ class CostModel:
                 spread[column] -= gain * other
 
     def _meet(self, records: Mapping[str, int], time_ms: float) -> None:
-        """Make room for inputs that have records for the first time: all that the batch took may be their cost."""
+        """Make room for inputs that have records for the first time.
+
+        All that the batch took may be their cost. Of two inputs the smaller may have the dearer records, but not by as
+        much as it is smaller: the geometric mean of both views.
+        """
+        total = sum(records.values())
         for name, count in records.items():
             if count and name not in self._places:
                 self._places[name] = len(self._values)
@@ -130,7 +135,7 @@ class CostModel:
                 for row in self._spread:
                     row.append(0.0)
                 self._spread.append([0.0] * len(self._values))
-                self._spread[-1][-1] = (time_ms / count) ** 2
+                self._spread[-1][-1] = time_ms / count * time_ms / total
                 self._spread[0][0] = max(self._spread[0][0], (BLAMED_LEAST * time_ms) ** 2)
 
     def _drift(self, count: int) -> None:

@@ -23,7 +23,8 @@ and the last limit bound the next."""
 
 RATE_SHARE_LEAST = 0.25
 """The share of what is possible that is let in while a backlog is worked off, however long it is: what comes in must
-go on telling how fast the program is."""
+go on telling how fast the program is. And the share of the last limit that stays after a batch that was in time: a slow
+first batch of few records says little."""
 
 SMOOTHING = 0.3
 """Weight of the newest batch in the mean number of records of the other inputs."""
@@ -118,16 +119,20 @@ class PidRateController(RateController):
         if possible is None:
             self._rate = self._given = None
             return None
-        target = possible * 1000.0 / span_ms
-        if self._rate is None:
-            self._rate = target
-        else:
-            moved = self._rate + self._proportional * (target - self._rate)
-            self._rate = min(moved, self._rate * self._growth(batch, span_ms))
+        self._rate = rate = self._moved(possible * 1000.0 / span_ms, batch, span_ms)
         coming_ms = self._coming_ms(model, batch, covered_ms)
         share = max(RATE_SHARE_LEAST, 1.0 / (1.0 + self._integral * max(0.0, coming_ms / span_ms - 1.0)))
-        self._given = max(self._min_rate, self._rate * share)
+        self._given = max(self._min_rate, rate * share)
         return self._given
+
+    def _moved(self, target: float, batch: BatchMeasured, span_ms: float) -> float:
+        """Move the limit towards what is possible, no further than one batch justifies."""
+        rate = self._rate
+        if rate is None:
+            return max(self._min_rate, target)
+        moved = rate + self._proportional * (target - rate)
+        least = RATE_SHARE_LEAST * rate if batch.processing_ms <= span_ms else 0.0
+        return max(self._min_rate, min(max(moved, least), rate * self._growth(batch, span_ms)))
 
     def _coming_ms(self, model: CostModel, batch: BatchMeasured, covered_ms: int) -> float:
         """Expect how long the next batch takes by the records that wait for it already."""

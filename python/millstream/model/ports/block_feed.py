@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from millstream.model.partition import PartitionData
 
@@ -76,6 +76,12 @@ class BlockFeed(ABC):
     gives_columns: bool = False
     """Whether the blocks are columns: what these need is loaded at the start then."""
 
+    max_rate: float | None = None
+    """The limit that the user gave it when it was made, records a second; a rate controller stays below it."""
+
+    rate_control: Literal["always", "measured", "never"] = "always"
+    """Whether a rate controller calls `set_rate`: from the start, only after something was measured, or never."""
+
     @abstractmethod
     def start(self, *, interval_ms: int, zero_ms: int, notify: Callable[[FeedEvent], None]) -> None:
         """Begin to receive, without blocking. `notify` may be called from any thread, with one event each."""
@@ -106,6 +112,13 @@ class BlockFeed(ABC):
     @abstractmethod
     def set_rate(self, records_per_s: float | None) -> None:
         """Change the limit of records a second; None: no limit."""
+
+    def set_room(self, records: int | None) -> None:  # noqa: B027 - a feed may leave it at the rate
+        """Let no more than so many records wait, as well as by its own limit; None: only by that.
+
+        Set together with a rate, to what this lets in within little more than a batch: while a batch takes much longer
+        than it should, records of about one batch come in, and the sender waits then.
+        """
 
     @abstractmethod
     def restart(self) -> None:

@@ -74,6 +74,9 @@ class ReplayableSource(ABC, Generic[T]):
     name: str = "source"
     """Shown in errors, events and the UI."""
 
+    limits_records: bool = False
+    """Whether `limit` in `plan` counts records: then a rate controller sets it, below the user's."""
+
     @abstractmethod
     def open(self, position: Any) -> None:
         """Get ready to plan. Called once, before the first `plan`.

@@ -47,6 +47,8 @@ class KafkaSource(ReplayableSource[Any]):
         <KafkaSource lines at localhost:9092>
     """
 
+    limits_records = True
+
     def __init__(
         self,
         servers: str | Iterable[str],
