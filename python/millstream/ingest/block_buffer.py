@@ -147,7 +147,8 @@ class BlockBuffer(Generic[T]):
     def store_block(self, data: PartitionData, records: int, position: Any = None) -> None:
         """Add a whole block and return when it is stored: durable, where the program has a checkpoint.
 
-        A block whose position is at or before one that was stored came before and is dropped.
+        In a program with a checkpoint a block whose position is at or before one that was stored came before and is
+        dropped.
 
         Args:
             data: the records; must not change any more.
@@ -160,7 +161,8 @@ class BlockBuffer(Generic[T]):
             LifecycleError: the buffer is closed.
             StorageUnavailableError: the block may be durable or not: have it sent again.
         """
-        if is_repeated(position, self._newest_position):
+        # Why only then: without a checkpoint nothing is acknowledged for good, and positions mean what the sender says.
+        if self._store is not None and is_repeated(position, self._newest_position):
             return
         self.admit(records)
         with self._changed:
@@ -178,7 +180,8 @@ class BlockBuffer(Generic[T]):
                 self._changed.notify_all()
             raise
         with self._changed:
-            self._newest_position = newest_position(position, self._newest_position)
+            if number is not None:
+                self._newest_position = newest_position(position, self._newest_position)
             batch_ms = self._slot_ms()
             self._seal(batch_ms)
             self._stored.append(Block(data, records, batch_ms, position, number=number))
