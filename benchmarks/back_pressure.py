@@ -256,6 +256,15 @@ SCENARIOS = (
     Scenario("the same, asked for records", 60, flat(6_000), flat(300), flat(0.1), interval_ms=100, is_pulled=True),
 )
 
+PICTURED = (
+    "slow sink",
+    "slower records",
+    "burst after idleness",
+    "backlog at the start",
+    "overhead of three intervals",
+)
+"""The scenarios of which docs/back-pressure.md shows pictures."""
+
 ENGINES: Mapping[str, Callable[[Scenario], Simulation]] = {
     "none": lambda scenario: Simulation(scenario, None),
     "spark queue": lambda scenario: Simulation(scenario, SparkPidController(), merges=False),
@@ -296,7 +305,7 @@ def main() -> None:
             limit = "-" if math.isinf(lowest) else f"{lowest:,.0f}/s"
             times = f"{peak_s:>8.1f} s {late_s:>6.1f} s {share:>8.1%} {wait_s:>8.1f} s"
             print(f"{scenario.name:<28} {name:<12} {times} {limit}")
-        if folder is not None:
+        if folder is not None and scenario.name in PICTURED:
             Path(folder, f"back-pressure-{scenario.name.replace(' ', '-')}.svg").write_text(drawn(scenario))
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from functools import cache
+from pathlib import Path
+
 import pytest
 from benchmarks.back_pressure import ENGINES, SCENARIOS, Outcome, Scenario
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
+DOCUMENT = Path(__file__).parents[4] / "docs" / "back-pressure.md"
+AS_DOCUMENTED = {"none": "none", "Spark": "spark queue", "millstream": "pid"}
+
+
+@cache
 def ran(engine: str, scenario: Scenario) -> tuple[Outcome, float, float, float, float, float]:
     outcome = ENGINES[engine](scenario).run()
     return (outcome, *outcome.figures(scenario))
@@ -52,3 +61,30 @@ def test_the_same_seed_gives_the_same_course() -> None:
     scenario = BY_NAME["slow sink"]
     first, second = (ENGINES["pid"](scenario).run() for _ in range(2))
     assert first.limits == second.limits
+
+
+def documented() -> list[tuple[str, str, list[str]]]:
+    rows, name = [], ""
+    for line in DOCUMENT.read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) == 7 and cells[1] in AS_DOCUMENTED:
+            name = cells[0].split(":")[0] or name
+            rows.append((name, cells[1], cells[2:]))
+    return rows
+
+
+@pytest.mark.parametrize(("name", "controller", "cells"), documented(), ids=str)
+def test_the_table_says_what_the_simulation_gives(name: str, controller: str, cells: list[str]) -> None:
+    _, peak_s, late_s, share, wait_s, lowest = ran(AS_DOCUMENTED[controller], BY_NAME[name])
+    assert [float(cell.split()[0]) for cell in cells[:4]] == [
+        pytest.approx(peak_s, abs=0.06),
+        pytest.approx(late_s, abs=0.6),
+        pytest.approx(share * 100.0, abs=0.6),
+        pytest.approx(wait_s, abs=0.06),
+    ]
+    assert cells[4] == ("" if math.isinf(lowest) else f"{lowest:,.0f}/s")
+
+
+def test_every_scenario_but_the_last_is_in_the_table() -> None:
+    assert {name for name, _, _ in documented()} == {scenario.name for scenario in SCENARIOS[:-1]}
+    assert len(documented()) == 3 * (len(SCENARIOS) - 1)
