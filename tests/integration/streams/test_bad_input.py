@@ -96,7 +96,7 @@ REFUSED_AT_THE_CALL: dict[str, tuple[Callable[[Any, Any], object], type[InvalidE
     ),
     "no sink": (lambda ssc, s: s.write_to(print), ArgumentTypeError, "needs a Sink"),
     "no path": (lambda ssc, s: s.save_as_text_files(3), ArgumentTypeError, "directory"),
-    "a path that is a URL": (lambda ssc, s: s.save_as_json_files("s3://b/c"), ConfigurationError, "is a URL"),
+    "a path that is a URL": (lambda ssc, s: s.save_as_json_files("ftp://b/c"), ConfigurationError, "a URL of neither"),
     "fewer rows than none": (lambda ssc, s: s.print(-1), ConfigurationError, "num=-1"),
     "nothing to collect into": (lambda ssc, s: s.collect_to({}), ArgumentTypeError, "collect_to"),
     "slice before the start": (lambda ssc, s: s.slice(0, 1), LifecycleError, "slice"),
