@@ -74,9 +74,8 @@ def journalled(folder: Path, complain: Callable[[str], None]) -> list[PlannedBat
                 complain(f"batch {decision.time_ms} was planned after {max(plans)}")
         elif isinstance(decision, BatchDone) and decision.time_ms not in done:
             done.append(decision.time_ms)
-        elif isinstance(decision, DriverStarted) and decision.down_until_ms is not None:
-            assert decision.down_since_ms is not None
-            downtimes[decision.down_since_ms] = decision.down_until_ms - decision.down_since_ms
+        elif isinstance(decision, DriverStarted) and decision.down_since_ms is not None:
+            downtimes[decision.down_since_ms] = decision.time_ms - decision.down_since_ms
         elif isinstance(decision, BatchSkipped):
             complain(f"batch {decision.time_ms} was skipped")
     if done != sorted(done):

@@ -66,8 +66,7 @@ def assembled(
     with ExitStack() as undo:
         durability = None
         if settings.checkpoint is not None:
-            kept_max = settings.max_queued_batches
-            durability = open_durability(settings.checkpoint, settings.name, graph, backend, bus, environment, kept_max)
+            durability = open_durability(settings.checkpoint, settings.name, graph, backend, bus, environment)
             undo.callback(_closed_quietly, durability)
         planned_ms = None if durability is None else durability.planned_ms
         steady = _steady_clock(clock, bus, settings.max_clock_jump_ms, planned_ms)

@@ -131,13 +131,7 @@ def _one_of(value: str, choices: object, argument: str) -> None:
 
 
 def open_durability(
-    settings: CheckpointSettings,
-    name: str,
-    graph: Graph,
-    backend: Backend,
-    bus: EventBus,
-    environment: Environment,
-    kept_slides_max: int,
+    settings: CheckpointSettings, name: str, graph: Graph, backend: Backend, bus: EventBus, environment: Environment
 ) -> Durability:
     """Open the checkpoint of a program, or make it, and take it over.
 
@@ -196,7 +190,6 @@ def open_durability(
                 settings.on_input_changed,
                 settings.on_divergence,
                 settings.dead_letter_limit,
-                kept_slides_max,
             ),
         )
         durability.take_over()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +9,6 @@ from typing import Any, Literal, TypeAlias
 
 from millstream.blocks.block_log import records_of
 from millstream.control.facts import UnfinishedBatch
-from millstream.control.grid import BatchGrid
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
 from millstream.errors import ConfigurationError, DataError, IncompatibleCheckpointError
@@ -56,14 +54,12 @@ class RecoveryPolicies:
         on_input_changed: when a batch that runs again reads other records than before.
         on_divergence: when a batch that runs again, and that a sink has committed, comes out differently.
         dead_letter_limit: how many batches may be given up.
-        kept_slides_max: how many overdue times of slides get batches of their own.
     """
 
     on_unmatched: OnUnmatched = "fail"
     on_input_changed: OnDivergence = "fail"
     on_divergence: OnDivergence = "fail"
     dead_letter_limit: int = 10
-    kept_slides_max: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +165,8 @@ class Durability:
         stored_program = history.program
         # Only inputs that keep their records while no driver runs have a backlog, behind which no key grows idle.
         keeps = any(isinstance(node, SourceInput) for node in self._graph.inputs)
-        down_since_ms = history.planned_ms if keeps else None
         started = DriverStarted(
-            history.epoch + 1,
-            round(self._clock.wall_ms()),
-            down_since_ms,
-            self._program(),
-            None if down_since_ms is None else self._down_until_ms(down_since_ms),
+            history.epoch + 1, round(self._clock.wall_ms()), history.planned_ms if keeps else None, self._program()
         )
         self._state.begin()
         if stored_program is not None:
@@ -196,19 +187,6 @@ class Durability:
             logger.info("Went on from %s in %.2f s.", self.checkpoint.storage.place, spent_ms / 1000.0)
             if StateRestored in self._bus.heard:
                 self._bus.post(StateRestored(history.done_ms, history.epoch, spent_ms))
-
-    def _down_until_ms(self, since_ms: int) -> int:
-        """Give the end of a downtime: one interval before the first batch to come.
-
-        Why not simply now: overdue times of slides get batches of their own, and those lie before now.
-        """
-        interval_ms, zero_ms = self._graph.interval_ms, self.checkpoint.identity.zero_time_ms
-        now_ms = math.floor(self._clock.wall_ms())
-        due_ms = now_ms - (now_ms - zero_ms) % interval_ms
-        if due_ms <= since_ms:
-            return since_ms
-        grid = BatchGrid(interval_ms, zero_ms, self._graph.long_slides_ms, self._policies.kept_slides_max)
-        return max(since_ms, grid.next_time(since_ms, due_ms) - interval_ms)
 
     def _program(self) -> dict[str, Any]:
         return {

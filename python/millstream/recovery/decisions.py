@@ -130,9 +130,8 @@ class DriverStarted:
     Attributes:
         epoch: counts the drivers of the lineage, from 1.
         time_ms: wall time, milliseconds since the epoch.
-        down_since_ms: the newest batch that was planned before. There downtime began, in which no key grows idle,
-            because an input kept its records meanwhile. None: there is no such input, or there was no batch.
-        down_until_ms: its end, one interval before the first batch that can follow, which may be an overdue one.
+        down_since_ms: the newest batch that was planned before. What lies between it and `time_ms` is downtime, in
+            which no key grows idle, because an input kept its records meanwhile. None: there is no such input.
         program: what a later start compares itself with: plain data about inputs, outputs and tables.
     """
 
@@ -140,7 +139,6 @@ class DriverStarted:
     time_ms: int
     down_since_ms: int | None
     program: Mapping[str, Any]
-    down_until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,12 +113,12 @@ class History:
 
     def downtimes_with(self, started: DriverStarted) -> list[tuple[int, int]]:
         """Give the downtimes as they are once a driver has started."""
-        since_ms, until_ms = started.down_since_ms, started.down_until_ms
-        if since_ms is None or until_ms is None or until_ms <= since_ms:
+        since_ms = started.down_since_ms
+        if since_ms is None or started.time_ms <= since_ms:
             return self.downtimes
         # A driver that planned nothing was not up: the span goes on.
         earlier = [span for span in self.downtimes if span[0] != since_ms]
-        return [*earlier, (since_ms, until_ms)][-DOWNTIMES_MAX:]
+        return [*earlier, (since_ms, started.time_ms)][-DOWNTIMES_MAX:]
 
     def _plan(self, planned: BatchPlanned, number: int) -> None:
         if self.done_ms is not None and planned.time_ms <= self.done_ms:

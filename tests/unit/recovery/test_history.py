@@ -126,9 +126,9 @@ def test_a_checkpoint_replaces_what_is_before_it() -> None:
 def test_downtime_goes_on_until_a_driver_plans_a_batch() -> None:
     history = folded(
         DriverStarted(1, 1_000, None, PROGRAM), planned(2_000), BatchDone(2_000),
-        DriverStarted(2, 9_000, 2_000, PROGRAM, 9_000),
-        DriverStarted(3, 12_000, 2_000, PROGRAM, 12_000), planned(12_000), BatchDone(12_000),
-        DriverStarted(4, 20_000, 12_000, PROGRAM, 20_000),
+        DriverStarted(2, 9_000, 2_000, PROGRAM),
+        DriverStarted(3, 12_000, 2_000, PROGRAM), planned(12_000), BatchDone(12_000),
+        DriverStarted(4, 20_000, 12_000, PROGRAM),
     )  # fmt: skip
     assert history.downtimes == [(2_000, 12_000), (12_000, 20_000)]
     assert history.epoch == 4
