@@ -14,16 +14,16 @@ from millstream.execution.backend import Backend
 from millstream.graph.graph import Graph
 from millstream.model.durations import Duration, duration_ms
 from millstream.observe.event_bus import EventBus
-from millstream.recovery.savepoint import SAVEPOINT_FOLDER, read_savepoint
+from millstream.recovery.matching import OnUnmatched
 
 if TYPE_CHECKING:
     from millstream.control.durability import Durability
 
-OnUnmatched: TypeAlias = Literal["fail", "drop", "start_empty"]
 OnFailure: TypeAlias = Literal["fail", "skip"]
 OnDivergence: TypeAlias = Literal["fail", "accept"]
 
-_SAVEPOINTS = f"/{SAVEPOINT_FOLDER}/"
+# Why not from recovery.savepoint: what reads checkpoints is loaded by programs that have one, when they start.
+_SAVEPOINTS = "/savepoints/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,7 @@ def open_durability(
     from millstream.environment.opening import storage_of
     from millstream.recovery.checkpoint import Checkpoint
     from millstream.recovery.identity import Identity
+    from millstream.recovery.savepoint import read_savepoint
 
     def storage_at(place: str) -> Storage:
         return storage_of(place, settings.storage_options, environment)

@@ -9,7 +9,7 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
 
-from millstream.context.checkpointing import OnDivergence, OnFailure, OnUnmatched, checkpoint_settings
+from millstream.context.checkpointing import OnDivergence, OnFailure, checkpoint_settings
 from millstream.context.context import Context, environment_checked
 from millstream.context.rate_control import RateControllers, rate_controllers_checked
 from millstream.context.signals import stop_on_signals
@@ -35,6 +35,7 @@ from millstream.model.label import Label
 from millstream.observe.event_bus import EventBus
 from millstream.observe.listener import StreamingListener
 from millstream.rdd.rdd import RDD
+from millstream.recovery.matching import OnUnmatched
 from millstream.stream.core import labelled, node_of
 from millstream.stream.dstream import DStream
 from millstream.stream.program import Program
