@@ -144,7 +144,7 @@ def _started(
         max_queued_batches=settings.max_queued_batches,
         batch_retries=settings.batch_retries,
         retry_initial_ms=settings.retry_pause_ms,
-        skip_failed=settings.checkpoint is not None and settings.checkpoint.dead_letter_limit > 0,
+        skip_failed=settings.checkpoint is not None and settings.checkpoint.policies.dead_letter_limit > 0,
         planned_ms=planned_ms,
         unfinished=unfinished,
         rate_controllers=controllers_of(settings.rate_controllers, graph),

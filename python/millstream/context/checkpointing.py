@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from millstream.control.recovery_policies import OnDivergence, RecoveryPolicies
 from millstream.environment.environment import Environment
 from millstream.environment.storage import Storage
 from millstream.errors import ArgumentTypeError, ConfigurationError, shown
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from millstream.control.durability import Durability
 
 OnFailure: TypeAlias = Literal["fail", "skip"]
-OnDivergence: TypeAlias = Literal["fail", "accept"]
 
 # Why not from recovery.savepoint: what reads checkpoints is loaded by programs that have one, when they start.
 _SAVEPOINTS = "/savepoints/"
@@ -33,26 +33,20 @@ class CheckpointSettings:
     Attributes:
         place: a path, or a storage.
         interval_ms: pause between two checkpoints.
-        on_unmatched: about stored state that no operator claims.
-        on_input_changed: when a batch that runs again reads other records.
-        on_divergence: when a batch that runs again comes to another state.
+        policies: what a start does where only a person can decide; a limit of 0 dead letters stops the stream instead.
         savepoint: where a new checkpoint begins, `PLACE/savepoints/NAME`, or None.
         continue_sinks: the sinks go on under the lineage of the savepoint.
         storage_options: endpoint, credentials and the like of an object store.
-        dead_letter_limit: how many batches may be given up; 0: none, the stream stops.
         takeover: take the checkpoint over from a driver whose lease has not expired.
     """
 
     place: str | Storage
     interval_ms: int
-    on_unmatched: OnUnmatched
-    on_input_changed: OnDivergence
-    on_divergence: OnDivergence
+    policies: RecoveryPolicies
     savepoint: str | None = None
     continue_sinks: bool = False
     storage_options: Mapping[str, Any] | None = None
     takeover: bool = False
-    dead_letter_limit: int = 0
 
 
 def checkpoint_settings(
@@ -107,18 +101,9 @@ def checkpoint_settings(
             detail=f"savepoint={shown(begin)}.",
             hint="Give CHECKPOINT/savepoints/NAME; `millstream checkpoint show CHECKPOINT` lists the names.",
         )
-    return CheckpointSettings(
-        where,
-        interval_ms,
-        on_unmatched,
-        on_input_changed,
-        on_divergence,
-        begin,
-        continue_sinks,
-        storage_options,
-        takeover,
-        dead_letter_limit if on_failure == "skip" else 0,
-    )
+    limit = dead_letter_limit if on_failure == "skip" else 0
+    policies = RecoveryPolicies(on_unmatched, on_input_changed, on_divergence, limit)
+    return CheckpointSettings(where, interval_ms, policies, begin, continue_sinks, storage_options, takeover)
 
 
 def _one_of(value: str, choices: object, argument: str) -> None:
@@ -142,7 +127,7 @@ def open_durability(
         StorageUnavailableError: its storage does not answer.
     """
     from millstream.blocks.opening import open_log
-    from millstream.control.durability import Durability, RecoveryPolicies
+    from millstream.control.durability import Durability
     from millstream.environment.opening import storage_of
     from millstream.recovery.checkpoint import Checkpoint
     from millstream.recovery.identity import Identity
@@ -186,12 +171,7 @@ def open_durability(
             environment,
             bus,
             interval_ms=settings.interval_ms,
-            policies=RecoveryPolicies(
-                settings.on_unmatched,
-                settings.on_input_changed,
-                settings.on_divergence,
-                settings.dead_letter_limit,
-            ),
+            policies=settings.policies,
         )
         durability.take_over()
     except BaseException:

@@ -9,11 +9,12 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
 
-from millstream.context.checkpointing import OnDivergence, OnFailure, checkpoint_settings
+from millstream.context.checkpointing import OnFailure, checkpoint_settings
 from millstream.context.context import Context, environment_checked
 from millstream.context.rate_control import RateControllers, rate_controllers_checked
 from millstream.context.signals import stop_on_signals
 from millstream.context.sources import SourceMethods
+from millstream.control.recovery_policies import OnDivergence
 from millstream.environment.environment import Environment
 from millstream.environment.storage import Storage
 from millstream.errors import (

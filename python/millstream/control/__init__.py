@@ -2,7 +2,7 @@
 
 The machine (`machine.Machine`) is pure: it has no clock, no threads, no I/O and no chance, so the same facts
 always give the same instructions. Whoever drives it tells it what happened (`facts`) and does what it says
-(`instructions`); what must survive the process is written to the journal (`journal`) as `decisions`.
+(`instructions`); what must survive the process is written to the journal as decisions (`recovery`).
 
 One batch, the facts on the left and what the machine answers on the right:
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from millstream.control.batch_report import BatchReport
-from millstream.control.durability import Durability, Recovered, state_digest
+from millstream.control.durability import Durability, state_digest
 from millstream.control.instructions import PlanBatch
+from millstream.control.recovered import Recovered
 from millstream.environment.clock import Clock
 from millstream.environment.logger import logger
 from millstream.errors import DataError, MillstreamError, UserCodeError

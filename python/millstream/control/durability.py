@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import asdict
+from typing import Any
 
 from millstream.blocks.block_log import records_of
-from millstream.control.facts import UnfinishedBatch
+from millstream.control.recovered import Recovered
+from millstream.control.recovery_policies import RecoveryPolicies
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
 from millstream.errors import ConfigurationError, DataError, IncompatibleCheckpointError
@@ -38,56 +39,9 @@ from millstream.recovery.decisions import (
     SinksOpened,
     StateDelta,
 )
-from millstream.recovery.matching import OnUnmatched, match_tables
+from millstream.recovery.matching import match_tables
 from millstream.state.downtime import Downtime
 from millstream.state.table_identity import TableIdentity
-
-OnDivergence: TypeAlias = Literal["fail", "accept"]
-
-
-@dataclass(frozen=True, slots=True)
-class RecoveryPolicies:
-    """What a start does where only a person can decide.
-
-    Attributes:
-        on_unmatched: about stored state that no operator of the program claims.
-        on_input_changed: when a batch that runs again reads other records than before.
-        on_divergence: when a batch that runs again, and that a sink has committed, comes out differently.
-        dead_letter_limit: how many batches may be given up.
-    """
-
-    on_unmatched: OnUnmatched = "fail"
-    on_input_changed: OnDivergence = "fail"
-    on_divergence: OnDivergence = "fail"
-    dead_letter_limit: int = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """The batch that an earlier driver left undone, ready to run again.
-
-    Attributes:
-        plan: its inputs.
-        planned: what each input contributes, by its name.
-        prepared: what the earlier driver made of it, or None when it did not get so far.
-        attempt: of the run that follows.
-    """
-
-    plan: BatchPlanned
-    planned: Mapping[str, PlannedInput]
-    prepared: BatchPrepared | None
-    attempt: int
-
-    def unfinished(self, committed: Mapping[str, int | None]) -> UnfinishedBatch:
-        """Describe it for the machine.
-
-        Args:
-            committed: the newest batch that each output has committed.
-        """
-        time_ms = self.plan.time_ms
-        left = tuple(name for name, newest_ms in committed.items() if newest_ms is None or newest_ms < time_ms)
-        records = {name: planned.records for name, planned in self.planned.items() if planned.records is not None}
-        return UnfinishedBatch(time_ms, self.plan.start_ms, self.attempt, records, left)
 
 
 class Durability:
