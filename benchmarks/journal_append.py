@@ -1,7 +1,8 @@
 """Durable appends to a log of 200-byte records, against the bare system calls on a preallocated file beside it.
 
 Each round appends through the log and writes the same number of bytes with `pwrite` and `fdatasync`, in turn, so that
-both meet the same disk. The disk is that of the working directory, or `--directory=`.
+both meet the same disk. The disk is that of the working directory, or `--directory=`. Last, several threads append one
+record at a time to one log, as receivers do: what waits together shares a sync.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +21,7 @@ from millstream.environment.local_storage import LocalStorage
 
 RECORD_BYTES = 200
 FILE_BYTES = 64 << 20
+THREADS = 8
 
 
 class RawFile:
@@ -43,6 +46,22 @@ def seconds(act: Callable[[], object]) -> float:
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
+
+
+def crowd_seconds(log: SegmentLog, appends: int) -> list[float]:
+    """Time the appends of several threads to one log."""
+    times: list[list[float]] = [[] for _ in range(THREADS)]
+    record = (1, os.urandom(RECORD_BYTES))
+
+    def use(mine: list[float]) -> None:
+        mine += [seconds(partial(log.append, [record])) for _ in range(appends // THREADS)]
+
+    threads = [threading.Thread(target=use, args=(mine,)) for mine in times]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [value for mine in times for value in mine]
 
 
 def directory() -> str:
@@ -72,6 +91,10 @@ def main() -> None:
             rows[f"{group}: million records/s"] = count / median(logged)
             rows[f"{group}: log p99 us"] = percentile(logged, 0.99)
             rows[f"{group}: bare p99 us"] = percentile(bare, 0.99)
+        crowd: list[float] = []
+        took = seconds(lambda: crowd.extend(crowd_seconds(log, rounds)))
+        rows[f"{THREADS} threads: appends/s"] = len(crowd) / took
+        rows[f"{THREADS} threads: log p99 us"] = percentile(crowd, 0.99) * 1e6
         log.close()
     report("journal_append", rows)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bisect
 import math
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from millstream.blocks.log import Bytes, Log, LogRecord
+from millstream.blocks.grouped_log import GroupedLog, Run
+from millstream.blocks.log import LogRecord
 from millstream.blocks.log_object import LogObject, records_of
 from millstream.blocks.object_row import ObjectRow
 from millstream.environment.lease import Owner
@@ -19,23 +19,8 @@ from millstream.errors import FencedError, LifecycleError, MillstreamError, Stor
 OBJECT_BYTES_MAX = 16 << 20
 """How much of what waits goes into one object, bytes: its put takes some tenths of a second."""
 
-WAITING_BYTES_MAX = 8 << 20
-"""How much `write` leaves in memory, bytes; the call that goes beyond waits like `append`."""
-
 Background = Callable[[str, Callable[[], None]], object]
 """Runs a function in a thread of that name."""
-
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    """Records that one call gave."""
-
-    first: int
-    records: list[tuple[int, Bytes]]
-    payload_bytes: int
-    awaited: bool
-    done: bool = False
-    error: MillstreamError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +29,10 @@ class _Put:
 
     header: LogObject
     data: bytes
-    runs: list[_Run]
+    runs: list[Run]
 
 
-class ObjectLog(Log):
+class ObjectLog(GroupedLog):
     """Records in objects `folder/<number>`, numbered without gaps, each made by a conditional put.
 
     Who opens the log claims it, and from then on every put of an earlier driver is refused: the append itself is the
@@ -94,18 +79,13 @@ class ObjectLog(Log):
         object_bytes_max: int = OBJECT_BYTES_MAX,
         background: Background | None = None,
     ) -> None:
-        self._storage, self._folder = storage, folder
+        super().__init__(folder, read_only=read_only)
+        self._storage = storage
         self._owner = owner
-        self._read_only = read_only
         self._object_bytes_max = object_bytes_max
         self._background = background
-        # One call at a time leads: it puts for all who wait. `_changed` guards all else and is never held long.
-        self._changed = threading.Condition()
-        self._leading = False
-        self._keep_waiting([])
         self._unanswered: _Put | None = None
         self._fenced: FencedError | None = None
-        self._is_closed = False
         self._sweeping = False
         self._row = ObjectRow(storage, folder)
         newest = self._row.newest() if read_only else self._row.claim(owner)
@@ -119,27 +99,11 @@ class ObjectLog(Log):
             self._sweep()
 
     @property
-    def next_number(self) -> int:
-        return self._next_number
-
-    @property
     def size_bytes(self) -> int:
         return sum(self._row.sizes.copy().values())
 
-    def append(self, records: Sequence[tuple[int, Bytes]]) -> int:
-        run = self._enqueue(list(records), awaited=True)
-        self._await(run)
-        return run.first
-
-    def write(self, records: Sequence[tuple[int, Bytes]]) -> int:
-        kept = [(kind, data if isinstance(data, bytes) or data.readonly else bytes(data)) for kind, data in records]
-        run = self._enqueue(kept, awaited=False)
-        if run.awaited:
-            self._await(run)
-        return run.first
-
     def read(self, first: int = 0) -> Iterator[LogRecord]:
-        with self._changed:
+        with self._lock:
             first = max(first, self._released)
             start = max(self._floor, self._object_of(first))
             on_its_way = [] if self._unanswered is None else self._unanswered.runs
@@ -149,7 +113,7 @@ class ObjectLog(Log):
 
     def release(self, before: int) -> None:
         self._check_usable()
-        with self._changed:
+        with self._lock:
             self._released = max(self._released, min(before, self._next_number))
             self._wished_floor = max(self._wished_floor, self._object_of(self._released))
         self._sweep()
@@ -165,47 +129,8 @@ class ObjectLog(Log):
         finally:
             self._is_closed = True
 
-    def _enqueue(self, records: list[tuple[int, Bytes]], *, awaited: bool) -> _Run:
-        payload_bytes = sum([len(data) if isinstance(data, bytes) else data.nbytes for _, data in records])
-        with self._changed:
-            self._check_usable()
-            run = _Run(self._next_number, records, payload_bytes, awaited)
-            self._next_number += len(records)
-            self._waiting.append(run)
-            if not awaited:
-                self._waiting_bytes += payload_bytes
-                run.awaited = self._waiting_bytes > WAITING_BYTES_MAX
-        return run
-
-    def _await(self, run: _Run) -> None:
-        with self._changed:
-            # Why not a lock that the leader holds: those whose records it made durable would queue for it with those
-            # that come anew, and the next object would go with few of them.
-            self._changed.wait_for(lambda: run.done or not self._leading)
-            leads = not run.done
-            self._leading = self._leading or leads
-        if leads:
-            self._lead(run)
-        error = run.error
-        if error is not None:
-            # Why anew: each of several threads gets a traceback of its own.
-            raise type(error)(error.message, detail=error.detail, hint=error.hint) from error
-
-    def _lead(self, run: _Run) -> None:
-        """Put for all who wait until one run is there or has failed."""
-        try:
-            while not run.done:
-                self._put_next()
-        finally:
-            with self._changed:
-                self._leading = False
-                self._changed.notify_all()
-
-    def _put_next(self) -> None:
-        """Put the next object, first the one that nobody answered for; called by who leads.
-
-        An error goes to all calls that wait. What they gave is theirs to append again; what `write` left stays.
-        """
+    def _flush(self) -> None:
+        """Put the next object, first the one that nobody answered for; an error goes to all calls that wait."""
         try:
             put = self._unanswered or self._made()
             self._row.put(put.header, put.data)
@@ -213,25 +138,23 @@ class ObjectLog(Log):
             if isinstance(error, FencedError):
                 self._fenced = error
             runs = [] if self._unanswered is None else self._unanswered.runs
-            with self._changed:
+            with self._lock:
                 failed = [run for run in (*runs, *self._waiting) if run.awaited and not run.done]
                 self._keep_waiting([run for run in self._waiting if not run.awaited])
                 for run in failed:
                     run.error, run.done = error, True
-                self._changed.notify_all()
             return
         header = put.header
-        with self._changed:
+        with self._lock:
             self._unanswered = None
             self._number, self._floor = header.number, header.floor
             self._firsts.append((header.first, header.number))
             for run in put.runs:
                 run.done = True
-            self._changed.notify_all()
 
     def _made(self) -> _Put:
         """Make the next object of what waits."""
-        with self._changed:
+        with self._lock:
             count, total_bytes = 0, 0
             for run in self._waiting:
                 total_bytes += run.payload_bytes
@@ -253,18 +176,14 @@ class ObjectLog(Log):
             claim=self._claim_number,
         )
         put = _Put(header, header.encode([(run.first, run.records) for run in runs if run.records]), runs)
-        with self._changed:
+        with self._lock:
             self._unanswered = put
             self._keep_waiting(self._waiting[count:])
         return put
 
-    def _keep_waiting(self, runs: list[_Run]) -> None:
-        self._waiting = runs
-        self._waiting_bytes = sum(run.payload_bytes for run in runs if not run.awaited)
-
-    def _read(self, first: int, start: int, newest: int, waiting: list[_Run]) -> Iterator[LogRecord]:
+    def _read(self, first: int, start: int, newest: int, waiting: list[Run]) -> Iterator[LogRecord]:
         for header, data in self._row.read(start, newest):
-            with self._changed:
+            with self._lock:
                 entry = (header.first, header.number)
                 at = bisect.bisect_left(self._firsts, entry)
                 if header.number >= self._floor and entry not in self._firsts[at : at + 1]:
@@ -282,7 +201,7 @@ class ObjectLog(Log):
 
     def _sweep(self) -> None:
         """Remove what was released, once: a sweep under way is not joined by another."""
-        with self._changed:
+        with self._lock:
             if self._sweeping:
                 return
             self._sweeping = True
@@ -296,7 +215,7 @@ class ObjectLog(Log):
             if self._wished_floor > self._floor:
                 # Why durable first: then an object that is missing is known to be released, and any other to be lost.
                 self._await(self._enqueue([], awaited=True))
-            with self._changed:
+            with self._lock:
                 floor = self._floor
                 del self._firsts[: bisect.bisect_left(self._firsts, floor, key=lambda entry: entry[1])]
             self._row.remove_before(floor)
@@ -312,9 +231,4 @@ class ObjectLog(Log):
     def _check_usable(self) -> None:
         if self._fenced is not None:
             raise FencedError(self._fenced.message, detail=self._fenced.detail, hint=self._fenced.hint)
-        if self._is_closed or self._read_only:
-            raise LifecycleError(
-                f"The log {self._folder} takes no records.",
-                detail="It was closed." if self._is_closed else "It was opened to be read only.",
-                hint="Open the log again, for writing.",
-            )
+        super()._check_usable()

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from millstream.blocks.found_log import FoundLog, find_log
-from millstream.blocks.log import Bytes, Log, LogRecord
+from millstream.blocks.grouped_log import GroupedLog, Run
+from millstream.blocks.log import LogRecord
 from millstream.blocks.open_segment import OpenSegment
 from millstream.blocks.segment import ClosedSegment, SegmentId, TornTail, records
 from millstream.environment.logger import logger
 from millstream.environment.storage import Storage
-from millstream.errors import CorruptSegmentError, LifecycleError, MillstreamError, StorageUnavailableError
+from millstream.errors import CorruptSegmentError, MillstreamError, StorageUnavailableError
 
 SEGMENT_BYTES = 8 << 20
 """Size of a segment where nothing else is said: a minute of the decisions of 500 batches a second, read in 5 ms."""
-
-WAITING_BYTES_MAX = 8 << 20
-"""How much `write` leaves in memory; the call that goes beyond waits like `append`."""
 
 READ_TRIES_MAX = 5
 """How often a reader beside a driver looks; between two looks a file can vanish, or two groups appear in one read."""
 
 
-@dataclass(slots=True, eq=False)
-class _Run:
-    """Records that one call gave, waiting for the next group; a mark has none, and makes a release durable."""
-
-    first: int
-    records: list[tuple[int, Bytes]]
-    payload_bytes: int
-    awaited: bool
-    is_mark: bool = False
-    done: bool = False
-    error: BaseException | None = None
-
-
-class SegmentLog(Log):
+class SegmentLog(GroupedLog):
     """A log in files of bounded size, with group commit.
 
     All records that wait at the same time become one group: written, synced and acknowledged together, there after
@@ -77,9 +60,9 @@ class SegmentLog(Log):
     def __init__(
         self, storage: Storage, folder: str, *, segment_bytes: int = SEGMENT_BYTES, read_only: bool = False
     ) -> None:
-        self._storage, self._folder = storage, folder
+        super().__init__(folder, read_only=read_only)
+        self._storage = storage
         self._segment_bytes = segment_bytes
-        self._read_only = read_only
         found = _found_while_written(storage, folder) if read_only else find_log(storage, folder)
         self.torn: TornTail | None = found.torn
         self._closed_segments = found.closed
@@ -90,38 +73,17 @@ class SegmentLog(Log):
         self._next_counter = found.next_counter
         self._released = found.released
         self._segment: OpenSegment | None = None
-        self._is_closed = False
-        # Who holds `_io` writes for all who wait; `_lock` guards the queue and the numbers, and is never held long.
-        self._io = threading.Lock()
-        self._lock = threading.Lock()
-        self._waiting = _runs(found.tail)
-        self._waiting_bytes = 0
+        self._keep_waiting(_runs(found.tail))
         if self._waiting and not read_only:
             self._flush()
-
-    @property
-    def next_number(self) -> int:
-        return self._next_number
 
     @property
     def size_bytes(self) -> int:
         return sum(self._sizes.copy().values())
 
-    def append(self, records: Sequence[tuple[int, Bytes]]) -> int:
-        run = self._enqueue(list(records), awaited=True)
-        self._await(run)
-        return run.first
-
-    def write(self, records: Sequence[tuple[int, Bytes]]) -> int:
-        kept = [(kind, data if isinstance(data, bytes) or data.readonly else bytes(data)) for kind, data in records]
-        run = self._enqueue(kept, awaited=False)
-        if run.awaited:
-            self._await(run)
-        return run.first
-
     def read(self, first: int = 0) -> Iterator[LogRecord]:
         # Why both: between two groups what is in the files and what waits are all records, each once.
-        with self._io, self._lock:
+        with self._alone(), self._lock:
             first = max(first, self._released)
             segments = [closed for closed in self._closed_segments if closed.next > first]
             if self._segment is not None and not self._segment.failed:
@@ -138,7 +100,7 @@ class SegmentLog(Log):
             return
         # Why durable first: then a file that is missing is known to be released, and any other to be lost.
         self._await(self._enqueue([], awaited=True, is_mark=True))
-        with self._io:
+        with self._alone():
             segments = self._closed_segments
             self._closed_segments = [closed for closed in segments if closed.next > released]
             self._garbage += [closed.id for closed in segments if closed.next <= released]
@@ -149,7 +111,7 @@ class SegmentLog(Log):
             return
         try:
             if self._waiting and not self._read_only:
-                with self._io:
+                with self._alone():
                     self._flush()
         except StorageUnavailableError as error:
             logger.warning("Records that were not yet durable are lost with the log %s: %s", self._folder, error)
@@ -158,54 +120,27 @@ class SegmentLog(Log):
             if self._segment is not None:
                 self._close_file(self._segment)
 
-    def _enqueue(self, records: list[tuple[int, Bytes]], *, awaited: bool, is_mark: bool = False) -> _Run:
-        payload_bytes = sum([len(data) if isinstance(data, bytes) else data.nbytes for _, data in records])
-        with self._lock:
-            self._check_usable()
-            run = _Run(self._next_number, records, payload_bytes, awaited, is_mark)
-            self._next_number += len(records)
-            self._waiting.append(run)
-            if not awaited:
-                self._waiting_bytes += payload_bytes
-                run.awaited = self._waiting_bytes > WAITING_BYTES_MAX
-        return run
-
-    def _await(self, run: _Run) -> None:
-        with self._io:
-            if not run.done:
-                self._flush()
-        error = run.error
-        if error is None:
-            return
-        if isinstance(error, StorageUnavailableError):
-            # Why anew: each of several threads gets a traceback of its own.
-            raise StorageUnavailableError(error.message, detail=error.detail, hint=error.hint) from error
-        raise error
-
     def _flush(self) -> None:
-        """Make all that waits durable, or note the error where it is awaited; called with `_io` held."""
         with self._lock:
-            runs, self._waiting = self._waiting, []
-            self._waiting_bytes = 0
+            runs = self._waiting
+            self._keep_waiting([])
         try:
             if any(run.records or run.is_mark for run in runs):
                 self._put(runs)
         except BaseException as error:
             self._give_up_segment()
-            for run in runs:
-                if run.awaited:
-                    run.error, run.done = error, True
-            kept = [run for run in runs if not run.awaited]
+            awaited = [run for run in runs if run.awaited]
             with self._lock:
-                self._waiting[:0] = kept
-                self._waiting_bytes += sum(run.payload_bytes for run in kept)
-            if not isinstance(error, MillstreamError) or not any(run.awaited for run in runs):
+                self._keep_waiting([*(run for run in runs if not run.awaited), *self._waiting])
+                for run in awaited:
+                    run.error, run.done = error, True
+            if not isinstance(error, MillstreamError) or not awaited:
                 raise
             return
         for run in runs:
             run.done = True
 
-    def _put(self, runs: list[_Run]) -> None:
+    def _put(self, runs: list[Run]) -> None:
         """Write one group to the open segment, or to a new one where there is none or no room."""
         groups = [(run.first, run.records) for run in runs if run.records]
         count = sum(len(run.records) for run in runs)
@@ -268,7 +203,7 @@ class SegmentLog(Log):
         self._sizes.pop(id, None)
         return True
 
-    def _read(self, first: int, segments: list[ClosedSegment], waiting: list[_Run]) -> Iterator[LogRecord]:
+    def _read(self, first: int, segments: list[ClosedSegment], waiting: list[Run]) -> Iterator[LogRecord]:
         for segment in segments:
             if segment.next <= self._released:
                 continue
@@ -283,14 +218,6 @@ class SegmentLog(Log):
                 if number >= first:
                     yield LogRecord(number, kind, bytes(data))
 
-    def _check_usable(self) -> None:
-        if self._is_closed or self._read_only:
-            raise LifecycleError(
-                f"The log {self._folder} takes no records.",
-                detail="It was closed." if self._is_closed else "It was opened to be read only.",
-                hint="Open the log again, for writing.",
-            )
-
 
 def _found_while_written(storage: Storage, folder: str) -> FoundLog:
     """Look at a log that a driver may be writing: what looks damaged or missing is looked at again."""
@@ -302,12 +229,12 @@ def _found_while_written(storage: Storage, folder: str) -> FoundLog:
     return find_log(storage, folder)
 
 
-def _runs(tail: Iterable[LogRecord]) -> list[_Run]:
+def _runs(tail: Iterable[LogRecord]) -> list[Run]:
     """Put records with numbers that follow each other together."""
-    runs: list[_Run] = []
+    runs: list[Run] = []
     for number, kind, data in tail:
         if not runs or number != runs[-1].first + len(runs[-1].records):
-            runs.append(_Run(number, [], 0, awaited=False))
+            runs.append(Run(number, [], 0, awaited=False))
         runs[-1].records.append((kind, data))
         runs[-1].payload_bytes += len(data)
     return runs

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.blocks.crowded_log import CrowdedLog
 
-from millstream.blocks import segment_log
+from millstream.blocks import grouped_log
 from millstream.blocks.log import LogRecord
 from millstream.blocks.segment_log import SegmentLog
 from millstream.environment.local_storage import LocalStorage
@@ -73,7 +73,7 @@ def test_what_is_written_may_change_afterwards(storage: Storage) -> None:
 
 
 def test_writing_much_is_made_durable_without_append(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment_log, "WAITING_BYTES_MAX", 1000)
+    monkeypatch.setattr(grouped_log, "WAITING_BYTES_MAX", 1000)
     log = SegmentLog(storage, "log")
     for _ in range(10):
         log.write([(1, b"x" * 100)])
