@@ -11,6 +11,7 @@ mod codec;
 mod decoder;
 mod encoder;
 mod error;
+mod group;
 mod hash;
 mod identity;
 mod kafka;
@@ -23,6 +24,7 @@ mod parser;
 mod rows;
 mod rule;
 mod segment;
+mod segment_scan;
 mod socket;
 mod words;
 mod writer;
@@ -53,6 +55,7 @@ mod _core {
         crate::chunk::register(module)?;
         crate::chunk_merge::register(module)?;
         crate::codec::register(module)?;
+        crate::group::register(module)?;
         crate::hash::register(module)?;
         crate::kafka::register(module)?;
         crate::kafka_record::register(module)?;
@@ -60,6 +63,7 @@ mod _core {
         crate::pairs::register(module)?;
         crate::rows::register(module)?;
         crate::segment::register(module)?;
+        crate::segment_scan::register(module)?;
         crate::socket::register(module)?;
         crate::words::register(module)?;
         crate::warn_of_debug_build(module.py())
