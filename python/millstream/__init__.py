@@ -45,12 +45,16 @@ if TYPE_CHECKING:
     from millstream.observe.stats_report_listener import StatsReportListener
     from millstream.rdd.rdd import RDD
     from millstream.sinks.read_committed import read_committed
+    from millstream.sources.kafka.schemas.avro_decoder import AvroDecoder
+    from millstream.sources.kafka.schemas.protobuf_decoder import ProtobufDecoder
+    from millstream.sources.kafka.schemas.schema_registry_decoder import SchemaRegistryDecoder
     from millstream.state.state import State
     from millstream.state.state_options import StateOptions
     from millstream.state.state_spec import StateSpec
     from millstream.stream.dstream import DStream
 
 _HOMES: Final = {
+    "AvroDecoder": "millstream.sources.kafka.schemas.avro_decoder",
     "Batch": "millstream.model.batch",
     "BatchAttemptFailed": "millstream.observe.events",
     "BatchCompleted": "millstream.observe.events",
@@ -74,6 +78,7 @@ _HOMES: Final = {
     "OutputStarted": "millstream.observe.events",
     "BatchMeasured": "millstream.model.ports.rate_controller",
     "PidRateController": "millstream.control.rate.pid_rate_controller",
+    "ProtobufDecoder": "millstream.sources.kafka.schemas.protobuf_decoder",
     "RateChanged": "millstream.observe.events",
     "RateController": "millstream.model.ports.rate_controller",
     "Partition": "millstream.model.partition",
@@ -84,6 +89,7 @@ _HOMES: Final = {
     "ReceiverStarted": "millstream.observe.events",
     "ReceiverStopped": "millstream.observe.events",
     "ReplayableSource": "millstream.model.ports.replayable_source",
+    "SchemaRegistryDecoder": "millstream.sources.kafka.schemas.schema_registry_decoder",
     "Sink": "millstream.model.ports.sink",
     "SinkLineage": "millstream.model.ports.sink",
     "SourceReport": "millstream.model.ports.replayable_source",
@@ -106,6 +112,7 @@ _HOMES: Final = {
 
 __all__ = [
     "RDD",
+    "AvroDecoder",
     "Batch",
     "BatchAttemptFailed",
     "BatchCompleted",
@@ -130,6 +137,7 @@ __all__ = [
     "Partition",
     "PidRateController",
     "Plan",
+    "ProtobufDecoder",
     "RateChanged",
     "RateController",
     "Receiver",
@@ -137,6 +145,7 @@ __all__ = [
     "ReceiverStarted",
     "ReceiverStopped",
     "ReplayableSource",
+    "SchemaRegistryDecoder",
     "Sink",
     "SinkLineage",
     "SourceReport",

@@ -70,7 +70,8 @@ class KafkaSourceMethods(SourceCore):
             max_records_per_partition: what a partition gives at most.
             max_records_per_task: longer ranges are cut, and read by several tasks.
             key_decoder: what keys become: `bytes` as they are, `utf8` text, `json` what the JSON says, or what your
-                function makes of the bytes. Null stays None.
+                function makes of the bytes; `AvroDecoder`, `ProtobufDecoder` and `SchemaRegistryDecoder` are such
+                functions. Null stays None.
             value_decoder: what values become, likewise.
             on_undecodable: what happens to a record whose key or value cannot be decoded: `fail` stops the stream with
                 an error that names it; `skip` goes on without it, with a warning. Listeners get the number with each

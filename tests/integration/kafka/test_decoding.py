@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 from tests.integration.kafka.kafka_run import KafkaRun
 from tests.servers.kafka.kafka_tool import KafkaTool
+from tests.servers.kafka.schema_registry import schema_registry
 
 import millstream as ms
-from millstream.errors import DataError
+from millstream.errors import ArgumentTypeError, DataError, SourceUnavailableError
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +52,44 @@ def test_a_function_decodes(kafka: KafkaTool, context: ms.Context) -> None:
         assert run.until(2) == [(b"k", 12), (b"k", -3)]
 
 
+def test_records_of_a_schema_registry(kafka: KafkaTool, context: ms.Context) -> None:
+    schema = {"type": "record", "name": "Order", "fields": [{"name": "id", "type": "long"}]}
+    topic = kafka.topic()
+    with schema_registry() as registry:
+        client = SchemaRegistryClient({"url": registry.url})
+        serializer: Any = AvroSerializer
+        serialize = serializer(client, json.dumps(schema))
+        place = SerializationContext(topic, MessageField.VALUE)
+        kafka.produce(topic, [("k", serialize({"id": number}, place)) for number in range(3)])
+        kafka.produce(topic, [b"plain", None])
+        with KafkaRun(
+            kafka.servers,
+            context=context,
+            topics=[topic],
+            start="earliest",
+            shape=lambda record: record.value,
+            value_decoder=ms.SchemaRegistryDecoder(registry.url),
+            on_undecodable="skip",
+        ) as run:
+            assert run.until(4) == [{"id": 0}, {"id": 1}, {"id": 2}, None]
+
+
+def test_a_registry_that_is_away_holds_the_batch_and_skips_nothing(kafka: KafkaTool) -> None:
+    topic = kafka.topic()
+    with schema_registry() as registry:
+        number = registry.register("s", {"schema": "{}", "schemaType": "JSON"})["id"]
+        kafka.produce(topic, [bytes([0]) + number.to_bytes(4, "big") + b"[7]"])
+        registry.status = 503
+        decoder = ms.SchemaRegistryDecoder(registry.url, options={"max.retries": 0})
+        options: dict[str, Any] = {"topics": [topic], "start": "earliest", "value_decoder": decoder}
+        with KafkaRun(kafka.servers, **options, on_undecodable="skip", shape=lambda record: record.value) as run:
+            error = run.failure()
+        assert isinstance(error, SourceUnavailableError)
+        registry.status = None
+        with KafkaRun(kafka.servers, **options, shape=lambda record: record.value) as run:
+            assert run.until(1) == [[7]]
+
+
 @pytest.mark.parametrize(("decoder", "bad"), [("utf8", b"\xff\xfe"), ("json", b"{"), (int, b"x")])
 def test_what_cannot_be_decoded_stops_the_stream_or_is_left_out(kafka: KafkaTool, decoder: Any, bad: bytes) -> None:
     topic = kafka.topic()
@@ -61,6 +104,12 @@ def test_what_cannot_be_decoded_stops_the_stream_or_is_left_out(kafka: KafkaTool
         assert run.until(2) == good
         run.until(lambda: bool(run.reports.batches))
     assert sum(sum(batch.invalid.values()) for batch in run.reports.batches) == 1
+
+
+@pytest.mark.parametrize("word", ["avro", "protobuf"])
+def test_a_word_that_needs_a_schema_says_how_to_give_it(word: Any) -> None:
+    with ms.StreamingContext(1.0) as ssc, pytest.raises(ArgumentTypeError, match=r"ms\.AvroDecoder\(schema\)"):
+        ssc.kafka_stream("localhost:1", topics=["t"], value_decoder=word)
 
 
 def test_named_ranges_are_an_rdd(kafka: KafkaTool, context: ms.Context) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from millstream.environment.logger import logger
-from millstream.errors import ArgumentTypeError, DataError, shown
+from millstream.errors import ArgumentTypeError, DataError, InvalidError, UnavailableError, shown
 from millstream.model.accumulator import Accumulator
 from millstream.model.partition import Columns, Partition
 from millstream.sources.kafka.kafka_columns import kafka_rows
@@ -15,12 +15,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Decoder: TypeAlias = Literal["bytes", "utf8", "json"] | Callable[[bytes], Any]
-"""What keys or values become: `bytes` as they are, `utf8` text, `json` what the JSON says; or a function of bytes."""
+"""What keys or values become: `bytes` as they are, `utf8` text, `json` what the JSON says; or a function of bytes.
+
+`AvroDecoder`, `ProtobufDecoder` and `SchemaRegistryDecoder` are such functions.
+"""
 
 OnUndecodable: TypeAlias = Literal["fail", "skip"]
 """What happens to a record whose key or value cannot be decoded."""
 
-_UNDECODABLE = object()
+
+class _Undecodable:
+    """In the place of what could not be decoded."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
 
 
 class Decoding:
@@ -53,8 +63,7 @@ class Decoding:
             DataError: a record cannot be decoded, and the policy is to fail.
         """
         keys, values = self._decoded(table, "key", self._key), self._decoded(table, "value", self._value)
-        decoded = [column for column in (keys, values) if column is not None]
-        bad = sorted({index for column in decoded for index, cell in enumerate(column) if cell is _UNDECODABLE})
+        bad = _reasons(key=keys, value=values)
         if bad:
             self._tell(table, bad, what)
             table, keys, values = _without(bad, table, keys, values)
@@ -84,9 +93,10 @@ class Decoding:
             decode = _json if decoder == "json" else decoder
         return [None if cell is None else _attempt(decode, cell) for cell in cells.to_pylist()]
 
-    def _tell(self, table: pa.Table, bad: list[int], what: str) -> None:
-        row = table.slice(bad[0], 1).to_pylist()[0]
-        first = f"offset {row['offset']} has key {shown(row['key'])} and value {shown(row['value'])}"
+    def _tell(self, table: pa.Table, bad: Mapping[int, str], what: str) -> None:
+        index, reason = next(iter(bad.items()))
+        row = table.slice(index, 1).to_pylist()[0]
+        first = f"offset {row['offset']} has key {shown(row['key'])} and value {shown(row['value'])}: {reason}"
         if self.on_undecodable == "fail":
             raise DataError(
                 f"A record of {what} cannot be decoded.",
@@ -97,6 +107,12 @@ class Decoding:
         logger.warning("%s: %d records that cannot be decoded are left out; the first: %s", what, len(bad), first)
 
 
+_SCHEMA_HINT = (
+    "It needs a schema: give ms.AvroDecoder(schema), ms.ProtobufDecoder(MessageClass), or "
+    "ms.SchemaRegistryDecoder(url) where records begin with the number of their schema."
+)
+
+
 def _checked(name: str, decoder: Any) -> Decoder:
     if decoder in ("bytes", "utf8", "json") or callable(decoder):
         checked: Decoder = decoder
@@ -104,16 +120,30 @@ def _checked(name: str, decoder: Any) -> Decoder:
     raise ArgumentTypeError(
         f"{name} is no decoder.",
         detail=f"{name}={shown(decoder)}.",
-        hint='Give "bytes", "utf8", "json" or a function of bytes.',
+        hint=_SCHEMA_HINT
+        if decoder in ("avro", "protobuf")
+        else 'Give "bytes", "utf8", "json" or a function of bytes.',
     )
 
 
 def _attempt(decode: Callable[[bytes], Any], cell: bytes) -> Any:
     try:
         return decode(cell)
-    except Exception:
+    except (InvalidError, UnavailableError):
+        raise  # A schema registry that does not answer says nothing about the record.
+    except Exception as error:
         # Why any: a decoder says by raising, whatever it raises, that these bytes are not its own.
-        return _UNDECODABLE
+        return _Undecodable(f"{type(error).__name__}: {error}")
+
+
+def _reasons(**columns: list[Any] | None) -> dict[int, str]:
+    """Give which records cannot be decoded, and why, in their order."""
+    found: dict[int, str] = {}
+    for name, column in columns.items():
+        for index, cell in enumerate(column or ()):
+            if isinstance(cell, _Undecodable):
+                found.setdefault(index, f"{name}: {cell.reason}")
+    return dict(sorted(found.items()))
 
 
 def _text(cell: bytes) -> str:
@@ -144,11 +174,10 @@ def _as_text(table: pa.Table, column: str) -> pa.Table:
 
 
 def _without(
-    bad: list[int], table: pa.Table, *columns: list[Any] | None
+    bad: Mapping[int, str], table: pa.Table, *columns: list[Any] | None
 ) -> tuple[pa.Table, list[Any] | None, list[Any] | None]:
     import pyarrow as pa
 
-    out = set(bad)
-    kept = [index for index in range(table.num_rows) if index not in out]
+    kept = [index for index in range(table.num_rows) if index not in bad]
     keys, values = (None if column is None else [column[index] for index in kept] for column in columns)
     return table.take(pa.array(kept, pa.int64())), keys, values
