@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
 from millstream.context.file_sources import FileSourceMethods
+from millstream.context.http_sources import HttpSourceMethods
 from millstream.context.kafka_sources import KafkaSourceMethods
 from millstream.context.socket_sources import SocketSourceMethods
 from millstream.errors import ArgumentTypeError, ConfigurationError, shown
@@ -23,7 +24,7 @@ from millstream.stream.pushed import PushedStream
 T = TypeVar("T")
 
 
-class SourceMethods(FileSourceMethods, KafkaSourceMethods, SocketSourceMethods):
+class SourceMethods(FileSourceMethods, HttpSourceMethods, KafkaSourceMethods, SocketSourceMethods):
     """Methods that make streams."""
 
     def stream(

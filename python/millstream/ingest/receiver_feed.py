@@ -30,6 +30,7 @@ class ReceiverFeed(BlockFeed, Generic[T]):
         process: run it in a Python process of its own, so that its work does not take the GIL from the driver's.
             It gets a pickled copy, made now and used for every start.
         max_records: records that may wait here; then `store` waits.
+        full_timeout_s: how long it waits for room before it raises InputFullError, seconds; None: for ever.
         rate_per_s: limit of records a second, or None.
         limits: how long the receiver's methods may take.
 
@@ -45,6 +46,7 @@ class ReceiverFeed(BlockFeed, Generic[T]):
         *,
         process: bool = False,
         max_records: int = MAX_RECORDS,
+        full_timeout_s: float | None = None,
         rate_per_s: float | None = None,
         limits: SessionLimits | None = None,
     ) -> None:
@@ -60,7 +62,9 @@ class ReceiverFeed(BlockFeed, Generic[T]):
         self._environment = environment
         self._packed = packed_receiver(receiver) if process else None
         self._limits = limits if limits is not None else SessionLimits()
-        self._buffer: BlockBuffer[T] = BlockBuffer(environment.clock, name=self.name, max_records=max_records)
+        self._buffer: BlockBuffer[T] = BlockBuffer(
+            environment.clock, name=self.name, max_records=max_records, full_timeout_s=full_timeout_s
+        )
         self._notify: Callable[[FeedEvent], None] = _unheard
         self._lock = threading.Lock()
         self._session: Session | None = None
