@@ -101,7 +101,7 @@ class GroupedLog(Log):
     def _keep_waiting(self, runs: list[Run]) -> None:
         """Have these runs wait, and no others; called with `_lock` held."""
         self._waiting = runs
-        self._waiting_bytes = sum([run.payload_bytes for run in runs if not run.awaited])
+        self._waiting_bytes = sum([run.payload_bytes for run in runs if not run.awaited]) if runs else 0
 
     def _await(self, run: Run) -> None:
         """Return when a run is durable; raise what it failed with."""

@@ -30,6 +30,9 @@ class OpenSegment:
     """
 
     def __init__(self, id: SegmentId, file: AppendFile, size_bytes: int) -> None:
+        from millstream._core import frame_group
+
+        self._frame_group = frame_group
         self.id = id
         self._file = file
         self._size_bytes = size_bytes
@@ -82,12 +85,10 @@ class OpenSegment:
     def _put(
         self, runs: Sequence[tuple[int, Sequence[tuple[int, Bytes]]]], released: int, next: int, header: bytes
     ) -> None:
-        from millstream._core import frame_group
-
         offset = self.durable + len(header)
         self.failed = True
         try:
-            pieces, size = frame_group(self.id, offset, self.durable, released, next, runs)
+            pieces, size = self._frame_group(self.id, offset, self.durable, released, next, runs)
         except ValueError as error:
             raise ConfigurationError(
                 "A record is too long for the log.", detail=f"{error}.", hint="Make smaller blocks."

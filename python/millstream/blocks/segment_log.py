@@ -125,8 +125,7 @@ class SegmentLog(GroupedLog):
             runs = self._waiting
             self._keep_waiting([])
         try:
-            if any(run.records or run.is_mark for run in runs):
-                self._put(runs)
+            self._put(runs)
         except BaseException as error:
             self._give_up_segment()
             awaited = [run for run in runs if run.awaited]
@@ -142,18 +141,25 @@ class SegmentLog(GroupedLog):
 
     def _put(self, runs: list[Run]) -> None:
         """Write one group to the open segment, or to a new one where there is none or no room."""
-        groups = [(run.first, run.records) for run in runs if run.records]
-        count = sum(len(run.records) for run in runs)
-        payload_bytes = sum(run.payload_bytes for run in runs)
+        groups, count, payload_bytes, has_mark = [], 0, 0, False
+        # Why one loop and no comprehensions: a group is mostly of one run, and this is half of an append's own work.
+        for run in runs:
+            if run.records:
+                groups.append((run.first, run.records))
+                count += len(run.records)
+                payload_bytes += run.payload_bytes
+            has_mark = has_mark or run.is_mark
+        if not groups and not has_mark:
+            return
         segment = self._segment
         if segment is None or not segment.has_room(count, payload_bytes):
             self._give_up_segment()
             segment = self._begin_segment(count, payload_bytes)
             segment.begin(groups, self._released, runs[0].first, self._closed_segments)
+            self._sizes[segment.id] = segment.size_bytes
             self._remove_garbage()
         else:
             segment.append(groups, self._released, runs[0].first)
-        self._sizes[segment.id] = segment.size_bytes
 
     def _begin_segment(self, count: int, payload_bytes: int) -> OpenSegment:
         closed = self._closed_segments

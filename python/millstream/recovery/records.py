@@ -72,10 +72,10 @@ def decision_of(record: LogRecord) -> Decision:
 
 def fields_of(decision: Decision) -> dict[str, Any]:
     """Give the fields of a decision as plain data."""
-    values = {name: _plain(getattr(decision, name)) for name in _FIELDS[type(decision)]}
-    if isinstance(decision, BatchPrepared):
-        values.update(inputs=_digests(decision.inputs), outputs=_digests(decision.outputs))
-    return values
+    form = _FORMS.get(type(decision))
+    if form is not None:
+        return form(decision)
+    return {name: getattr(decision, name) for name in _FIELDS[type(decision)]}
 
 
 def decision_from(kind: type[D], values: Mapping[str, Any]) -> D:
@@ -85,17 +85,48 @@ def decision_from(kind: type[D], values: Mapping[str, Any]) -> D:
     return kind(**(known if restore is None else restore(known)))
 
 
-def _plain(value: Any) -> Any:
-    """Make the parts of a decision plain; what sources and users gave in it is plain already, and stays as it is."""
-    if isinstance(value, (InputPlan, SplitPlan, Digest)):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple) and value and isinstance(value[0], (InputPlan, SplitPlan, Digest)):
-        return [_plain(part) for part in value]
-    return value
+def _planned_form(planned: BatchPlanned) -> dict[str, Any]:
+    return {
+        "time_ms": planned.time_ms,
+        "start_ms": planned.start_ms,
+        "end_ms": planned.end_ms,
+        "inputs": [
+            {
+                "input": plan.input,
+                "blocks": plan.blocks,
+                "splits": [
+                    {"data": split.data, "records": split.records, "description": split.description}
+                    for split in plan.splits
+                ]
+                or (),
+                "position": plan.position,
+            }
+            for plan in planned.inputs
+        ]
+        or (),
+        "attempt": planned.attempt,
+    }
 
 
-def _digests(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in values.items()}
+def _prepared_form(prepared: BatchPrepared) -> dict[str, Any]:
+    return {
+        "time_ms": prepared.time_ms,
+        "attempt": prepared.attempt,
+        "inputs": {name: [_digest_form(part) for part in parts] or () for name, parts in prepared.inputs.items()},
+        "state": None if prepared.state is None else _digest_form(prepared.state),
+        "outputs": {name: _digest_form(digest) for name, digest in prepared.outputs.items()},
+    }
+
+
+def _digest_form(digest: Digest) -> dict[str, Any]:
+    return {"count": digest.count, "checksum": digest.checksum}
+
+
+_FORMS: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
+    BatchPlanned: _planned_form,
+    BatchPrepared: _prepared_form,
+}
+"""Decisions with parts. Why written out: two of these a batch, in all of which are a handful of values."""
 
 
 def _planned(values: dict[str, Any]) -> dict[str, Any]:

@@ -87,9 +87,12 @@ def encode_delta(delta: Delta, codec: Codec) -> bytes:
         EncodingError: a state or a key has no encoding; names the key, the part and its type.
     """
     parts = [_header("delta", delta.batch_ms, delta.hidden_count, delta.expired_before_ms, codec)]
-    parts.extend(_entries(delta.changed.items(), codec))
-    parts.extend(_keys(delta.removed, None, codec))
-    parts.extend(_keys(delta.touched, delta.batch_ms, codec))
+    if delta.changed:
+        parts.extend(_entries(delta.changed.items(), codec))
+    if delta.removed:
+        parts.extend(_keys(delta.removed, None, codec))
+    if delta.touched:
+        parts.extend(_keys(delta.touched, delta.batch_ms, codec))
     parts.append(_end(len(delta.changed), len(delta.removed), len(delta.touched), codec))
     return b"".join(parts)
 
