@@ -12,8 +12,10 @@ from millstream.errors import ArgumentTypeError, shown
 from millstream.graph.outputs import Delivery, DeliveryOutput, Output, RDDOutput, SinkOutput
 from millstream.model.arity import wants_batch
 from millstream.model.batch import Batch
+from millstream.model.durations import Duration, duration_ms
 from millstream.model.label import Label
 from millstream.model.ports.sink import Sink
+from millstream.rdd.arguments import whole_number
 from millstream.rdd.rdd import RDD
 from millstream.stream.core import StreamCore, T_co, labelled
 
@@ -289,6 +291,69 @@ class OutputMethods(StreamCore[T_co]):
 
         sink = SqlSink(url, table, mode=mode, key=key, columns=columns, schema=schema, connect_args=connect_args)
         self._write(sink, "save_to_sql", name)
+
+    def save_to_http(
+        self,
+        url: str,
+        *,
+        format: Literal["json", "lines"] = "json",
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        max_records: int = 1_000,
+        concurrency: int = 1,
+        timeout: Duration = 10.0,
+        retries: int = 5,
+        retry_pause: Duration = 0.5,
+        on_refused: Literal["fail", "skip", "dead_letter"] = "fail",
+        dead_letters: str | Path | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Post every batch to a service as JSON: at least once, and once where it honours `Idempotency-Key`.
+
+        A batch is posted in parts of up to `max_records` and some 4 MiB. The key of a part is made of the history of
+        the program, the output, the batch time and the number of the part, so it is the same in every run of the
+        batch. Batches are posted in order; a batch without records is not. A part to which nobody answers, or the
+        service says 408, 409, 425, 429, 500, 502, 503 or 504, is posted again, after `Retry-After` where it says so.
+        It needs `pip install "millstream[http]"`.
+
+        Args:
+            url: of the service; only its scheme and host are shown in errors and logs.
+            format: `json`: arrays of records; `lines`: one record a line, `application/x-ndjson`.
+            headers: of each request; may be secrets.
+            token: sent as `Authorization: Bearer TOKEN`.
+            max_records: most records of a part.
+            concurrency: parts that are under way at once; with 1 they arrive in order.
+            timeout: how long each step of a request may take, seconds or timedelta.
+            retries: how often a part is posted again before the batch counts as failed, and is tried again as for
+                any output.
+            retry_pause: pause before the first retry, seconds or timedelta; it doubles up to 30 s.
+            on_refused: about a part that gets any other answer: `fail`: the stream stops; `skip` it, with a warning
+                in the log; `dead_letter`: keep it in `dead_letters`, and go on.
+            dead_letters: a directory, or a URL such as `s3://bucket/path`, for one file of JSON a refused part.
+            storage_options: settings of the object store of `dead_letters`.
+            name: identity of the output, part of the key.
+
+        Raises:
+            ConfigurationError: an argument cannot work, or `millstream[http]` is not installed.
+        """
+        from millstream.sinks.http.http_sink import HttpSink
+
+        sink = HttpSink(
+            url,
+            format=format,
+            headers=headers,
+            token=token,
+            max_records=whole_number(max_records, "save_to_http", "max_records", least=1),
+            concurrency=whole_number(concurrency, "save_to_http", "concurrency", least=1),
+            timeout_s=duration_ms(timeout, "timeout") / 1000.0,
+            retries=whole_number(retries, "save_to_http", "retries", least=0),
+            retry_pause_s=duration_ms(retry_pause, "retry_pause") / 1000.0,
+            on_refused=on_refused,
+            dead_letters=dead_letters,
+            storage_options=storage_options,
+        )
+        self._write(sink, "save_to_http", name)
 
     def _write(self, sink: Sink[Any], operator: str, name: str | None) -> None:
         at = labelled(operator, name=name)
