@@ -974,16 +974,17 @@ class KafkaWatch:
     def watch(self, topics: list[str]) -> None:
         """Name the topics to watch."""
 
-    def set_period(self, period_ms: float) -> None:
-        """Set how often last offsets are asked for without request."""
-
     def ask_for_topics(self) -> None:
         """Have topics and first offsets asked for soon."""
 
-    def ask_for_ends(self, timeout_s: float) -> bool:
-        """Have last offsets asked for now, and wait for the answer; False where it did not come in time.
+    def ask_in(self, after_s: float) -> None:
+        """Have last offsets asked for so long from now, besides."""
 
-        While an earlier question is not answered there is no wait.
+    def ask_for_ends(self, timeout_s: float, fresh_s: float = 0.0) -> bool:
+        """Have last offsets asked for, and wait for the answer; False where it did not come in time.
+
+        A question that was sent within the last `fresh_s` is as good as a new one. While an earlier question is not
+        answered there is no wait.
         """
 
     def ask_now(self, timeout_s: float) -> None:

@@ -223,19 +223,21 @@ impl KafkaWatch {
         self.watch.watch(topics);
     }
 
-    /// Set how often last offsets are asked for.
-    fn set_period(&self, period_ms: f64) {
-        self.watch.set_period(seconds(period_ms / 1000.0));
-    }
-
     /// Have topics and first offsets asked for soon.
     fn ask_for_topics(&self) {
         self.watch.ask_for_topics();
     }
 
-    /// Have last offsets asked for now, and wait for the answer; False where it did not come in time.
-    fn ask_for_ends(&self, py: Python<'_>, timeout_s: f64) -> bool {
-        py.detach(|| self.watch.ask_for_ends(seconds(timeout_s)))
+    /// Have last offsets asked for so long from now, besides.
+    fn ask_in(&self, after_s: f64) {
+        self.watch.ask_in(seconds(after_s));
+    }
+
+    /// Have last offsets asked for, and wait for the answer; False where it did not come in time.
+    #[pyo3(signature = (timeout_s, fresh_s=0.0))]
+    fn ask_for_ends(&self, py: Python<'_>, timeout_s: f64, fresh_s: f64) -> bool {
+        let (timeout, fresh) = (seconds(timeout_s), seconds(fresh_s));
+        py.detach(|| self.watch.ask_for_ends(timeout, fresh))
     }
 
     /// Ask for topics and all offsets, and wait for the answer.

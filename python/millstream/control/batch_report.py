@@ -87,7 +87,7 @@ class BatchReport:
         self._plan_ms = self._clock.monotonic_ms() - self._began_ms
         self._planned = planned
         if BatchSubmitted in self._bus.heard:
-            self._bus.post(BatchSubmitted(self._time_ms, *self._inputs(), self._submitted_ms))
+            self._bus.post(BatchSubmitted(self._time_ms, *self._inputs(), self._submitted_ms, self._lags()))
 
     def start(self, attempt: int) -> None:
         """An attempt begins."""
@@ -162,6 +162,7 @@ class BatchReport:
                         [times.told or self._completed(outputs[name], times) for name, times in self._outputs.items()]
                     ),
                     invalid,
+                    self._lags(),
                 )
             )
 
@@ -204,6 +205,9 @@ class BatchReport:
             records = {name: planned.records for name, planned in self._planned.items() if planned.records is not None}
             self._told = records, {name: planned.description for name, planned in self._planned.items()}
         return self._told
+
+    def _lags(self) -> dict[str, Mapping[str, int]]:
+        return {name: planned.lags for name, planned in self._planned.items() if planned.lags}
 
 
 def _text(error: BaseException) -> str:

@@ -174,7 +174,7 @@ class BatchWork:
         if isinstance(node, SourceInput):
             plan = _plan_of(node, instruction.time_ms, self._positions.get(node.name))
             work.positions[node.name] = plan.position
-            return PlannedInput.of_splits(plan.splits)
+            return PlannedInput.of_splits(plan.splits, plan.lags)
         assert isinstance(node, QueueInput)
         return node.plan()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -34,6 +34,8 @@ class PlannedInput:
         records: how many records, or None where only reading can tell.
         description: one line for people.
         invalid: how much that arrived was no record as it came.
+        lags: how many records wait behind what was planned, in each part of a replayable source, as far as known. Of a
+            batch that is run again after a restart nothing is known.
     """
 
     blocks: Sequence[Block] = ()
@@ -42,6 +44,7 @@ class PlannedInput:
     records: int | None = 0
     description: str = ""
     invalid: int = 0
+    lags: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of_blocks(cls, blocks: Sequence[Block]) -> PlannedInput:
@@ -53,7 +56,7 @@ class PlannedInput:
         )
 
     @classmethod
-    def of_splits(cls, splits: Sequence[Split]) -> PlannedInput:
+    def of_splits(cls, splits: Sequence[Split], lags: Mapping[str, int] | None = None) -> PlannedInput:
         """Plan splits of a replayable source."""
         counts = [split.records for split in splits]
         known = [count for count in counts if count is not None]
@@ -61,6 +64,7 @@ class PlannedInput:
             splits=splits,
             records=sum(known) if len(known) == len(counts) else None,
             description=", ".join(split.description for split in splits),
+            lags=lags or {},
         )
 
 

@@ -31,12 +31,15 @@ class BatchSubmitted:
         records: how many records each input gives, as far as known, by the name of the input.
         inputs: one line about what each input gives, by the name of the input.
         submitted_ms: wall time at which it was planned.
+        lags: how many records wait behind the batch in each part of an input (of Kafka: offsets, in each Kafka
+            partition, `topic[0]`), by the name of the input; inputs that cannot tell are not in it.
     """
 
     batch_time_ms: int
     records: Mapping[str, int]
     inputs: Mapping[str, str]
     submitted_ms: float
+    lags: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def records_total(self) -> int:
@@ -134,6 +137,7 @@ class BatchCompleted:
         outputs: its output operations, in the order in which they committed.
         invalid: how much of each input was no record as it came (lines that are not UTF-8 or too long) and was repaired
             or left out, by the name of the input; inputs without any are not in it.
+        lags: how many records waited behind the batch when it was planned, as in `BatchSubmitted`.
     """
 
     batch_time_ms: int
@@ -145,6 +149,7 @@ class BatchCompleted:
     attempts: int
     outputs: tuple[OutputCompleted, ...]
     invalid: Mapping[str, int] = field(default_factory=dict)
+    lags: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def records_total(self) -> int:

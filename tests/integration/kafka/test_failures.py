@@ -134,7 +134,6 @@ def test_a_topic_that_is_made_anew_stops_the_stream(kafka: KafkaTool) -> None:
     assert "deleted" in str(error)
 
 
-@pytest.mark.xfail(reason="librdkafka sometimes keeps the metadata of the deleted topic for minutes", strict=False)
 def test_a_topic_that_is_made_anew_is_read_from_its_beginning_by_a_policy(kafka: KafkaTool) -> None:
     topic = kafka.topic(3)
     kafka.produce(topic, numbered(0, 5))

@@ -151,6 +151,39 @@ def test_a_batch_takes_no_more_than_its_limit_and_each_partition_its_share(kafka
     assert sorted(seen) == [(0, offset) for offset in range(90)] + [(1, offset) for offset in range(10)]
 
 
+def test_listeners_hear_how_much_waits_in_each_partition(kafka: KafkaTool) -> None:
+    topic = kafka.topic(2)
+    kafka.produce(topic, numbered(0, 30), 0)
+    with KafkaRun(kafka.servers, topics=[topic], start="earliest", max_records_per_batch=10) as run:
+        run.until(lambda: len([batch for batch in run.reports.batches if batch.lags]) > 3)
+    lags = [next(iter(batch.lags.values())) for batch in run.reports.batches if batch.lags]
+    assert all(lag[f"{topic}[1]"] == 0 for lag in lags)
+    waiting = [lag[f"{topic}[0]"] for lag in lags]
+    assert waiting[-1] == 0
+    assert waiting[:2] in ([20, 10], [10, 0])
+
+
+@pytest.mark.parametrize(("least", "most", "first"), [(5, None, (5, 5, 10)), (None, 7, (7, 5, 7))])
+def test_a_partition_gives_at_least_and_at_most(
+    kafka: KafkaTool, least: int | None, most: int | None, first: tuple[int, int, int]
+) -> None:
+    topic = kafka.topic(3)
+    for partition, count in enumerate((90, 5, 900)):
+        kafka.produce(topic, numbered(0, count), partition)
+    with KafkaRun(
+        kafka.servers,
+        topics=[topic],
+        start="earliest",
+        max_records_per_batch=20,
+        min_records_per_partition=least,
+        max_records_per_partition=most,
+        shape=lambda record: record.partition,
+    ) as run:
+        run.until(19)
+    batch = next(rows for rows in run.rows if rows)
+    assert tuple(batch.count(partition) for partition in range(3)) == first
+
+
 def test_a_long_range_is_read_by_several_tasks(kafka: KafkaTool, context: ms.Context) -> None:
     topic = kafka.topic()
     kafka.produce(topic, numbered(0, 1_000))

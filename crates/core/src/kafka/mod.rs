@@ -2,8 +2,11 @@
 
 pub mod client;
 pub mod error;
+mod feed;
 pub mod health;
+mod kept;
 pub mod list;
+mod message;
 pub mod offsets;
 pub mod reader;
 pub mod records;

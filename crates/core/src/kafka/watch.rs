@@ -51,11 +51,15 @@ pub struct Known {
 struct State {
     watched: Vec<String>,
     known: Known,
-    period: Duration,
     asked_for_topics: bool,
     /// Tickets for last offsets: the newest that was given out, and the newest whose question was answered.
     ticket: u64,
     answered: u64,
+    /// When last offsets are asked for besides, because somebody will want to know them then.
+    early: Option<Instant>,
+    /// When the question was sent that is under way, and the newest one that was answered.
+    sent: Option<Instant>,
+    known_at: Option<Instant>,
     stopped: bool,
 }
 
@@ -91,10 +95,7 @@ impl Watch {
                 client: Client::consumer(options)?,
                 lists_names,
                 refresh,
-                state: Mutex::new(State {
-                    period: PERIOD,
-                    ..State::default()
-                }),
+                state: Mutex::default(),
                 changed: Condvar::new(),
             }),
             thread: Mutex::default(),
@@ -130,36 +131,53 @@ impl Watch {
         self.shared.changed.notify_all();
     }
 
-    /// Set how often last offsets are asked for.
-    pub fn set_period(&self, period: Duration) {
-        self.shared.lock().period = period;
-    }
-
     /// Have topics and first offsets asked for soon.
     pub fn ask_for_topics(&self) {
         self.shared.lock().asked_for_topics = true;
         self.shared.changed.notify_all();
     }
 
-    /// Have last offsets asked for now, and wait for the answer for at most `timeout`.
+    /// Have last offsets asked for so long from now, besides.
+    pub fn ask_in(&self, after: Duration) {
+        self.shared.lock().early = Some(Instant::now() + after);
+        self.shared.changed.notify_all();
+    }
+
+    /// Have last offsets asked for, and wait for the answer for at most `timeout`.
     ///
-    /// While an earlier question is not answered there is no wait: the brokers are slow or gone.
+    /// A question that was sent within the last `fresh` is as good as a new one. While an earlier question is not
+    /// answered there is no wait: the brokers are slow or gone.
     ///
     /// Returns whether the answer is there.
-    pub fn ask_for_ends(&self, timeout: Duration) -> bool {
+    pub fn ask_for_ends(&self, timeout: Duration, fresh: Duration) -> bool {
         let deadline = topics::Deadline::after(timeout);
+        let since = Instant::now().checked_sub(fresh);
+        let is_fresh = |sent: Option<Instant>| sent.is_some() && !fresh.is_zero() && sent >= since;
         let mut state = self.shared.lock();
+        if is_fresh(state.known_at) {
+            return true;
+        }
         let waits = state.answered == state.ticket;
-        state.ticket += 1;
+        let under_way = is_fresh(state.sent);
+        if !under_way {
+            state.ticket += 1;
+            self.shared.changed.notify_all();
+        }
         let ticket = state.ticket;
-        self.shared.changed.notify_all();
-        while waits && state.answered < ticket && !state.stopped && !deadline.left().is_zero() {
+        let is_answered = |state: &State| {
+            if under_way {
+                is_fresh(state.known_at)
+            } else {
+                state.answered >= ticket
+            }
+        };
+        while waits && !is_answered(&state) && !state.stopped && !deadline.left().is_zero() {
             state = match self.shared.changed.wait_timeout(state, deadline.left()) {
                 Ok((state, _)) => state,
                 Err(error) => error.into_inner().0,
             };
         }
-        state.answered >= ticket
+        is_answered(&state)
     }
 
     /// Look at what is known.
@@ -198,11 +216,14 @@ impl Drop for Watch {
 fn run(shared: &Shared) {
     let mut topics_due = Instant::now();
     loop {
-        let (with_topics, period, ticket) = {
+        let sent = Instant::now();
+        let (with_topics, ticket) = {
             let mut state = shared.lock();
-            let with_topics = state.asked_for_topics || Instant::now() >= topics_due;
+            let with_topics = state.asked_for_topics || sent >= topics_due;
             state.asked_for_topics = false;
-            (with_topics, state.period, state.ticket)
+            state.early = state.early.filter(|early| *early > sent);
+            state.sent = Some(sent);
+            (with_topics, state.ticket)
         };
         let deadline = topics::Deadline::after(QUESTION_TIMEOUT);
         let mut answered = true;
@@ -217,18 +238,22 @@ fn run(shared: &Shared) {
                 topics_due = topics_due.min(Instant::now() + PAUSE);
             }
         }
-        let pause = if answered { period } else { period.max(PAUSE) };
-        let until = topics::Deadline::after(pause);
+        let until = Instant::now() + PERIOD;
         let mut state = shared.lock();
+        state.sent = None;
         if answered {
             state.answered = ticket;
-            shared.changed.notify_all();
+            state.known_at = Some(sent);
         }
-        while !state.stopped
-            && !(answered && (state.asked_for_topics || state.ticket > ticket))
-            && !until.left().is_zero()
-        {
-            state = match shared.changed.wait_timeout(state, until.left()) {
+        shared.changed.notify_all();
+        loop {
+            let wanted = answered && (state.asked_for_topics || state.ticket > ticket);
+            let next = state.early.map_or(until, |early| early.min(until));
+            let left = next.saturating_duration_since(Instant::now());
+            if state.stopped || wanted || left.is_zero() {
+                break;
+            }
+            state = match shared.changed.wait_timeout(state, left) {
                 Ok((state, _)) => state,
                 Err(error) => error.into_inner().0,
             };
@@ -253,11 +278,25 @@ fn ask_topics(shared: &Shared, deadline: topics::Deadline) -> Result<()> {
     let known = &mut state.known;
     if known.topics != topics || known.names != names {
         known.topics_version += 1;
+        // The ends of a topic that was made anew are asked for anew: the old ones are another topic's.
+        let stays = |name: &str, number: i32| {
+            named(&topics, name).is_some_and(|topic| {
+                let before = named(&known.topics, name);
+                number < topic.partitions && before.is_none_or(|before| before.id == topic.id)
+            })
+        };
+        let count = known.ends.len();
+        known.ends.retain(|(name, number), _| stays(name, *number));
+        known.ends_version += u64::from(known.ends.len() < count);
         known.topics = topics;
         known.names = names;
     }
     known.topics_asked += 1;
     Ok(())
+}
+
+fn named<'a>(topics: &'a [Topic], name: &str) -> Option<&'a Topic> {
+    topics.iter().find(|topic| topic.name == name)
 }
 
 fn ask_ends(shared: &Shared, with_low: bool, deadline: topics::Deadline) -> Result<()> {

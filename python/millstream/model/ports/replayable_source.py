@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -36,11 +36,13 @@ class Plan:
         splits: the splits of the batch, in the order of their records.
         position: plain data; handed to the next `plan` as `after`, and to `open` after a restart.
         remaining: how many records (or files) are known to wait behind the plan, or None; for admission.
+        lags: the same for each part of the source, such as `lines[0]`; for those who watch it.
     """
 
     splits: list[Split] = field(default_factory=list)
     position: Any = None
     remaining: int | None = None
+    lags: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

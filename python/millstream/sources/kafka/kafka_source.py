@@ -31,6 +31,12 @@ _SHORT_INTERVAL_MS = 20
 _WAIT_MAX_S = 0.05
 """How long a plan waits for the brokers' answer at most."""
 
+_LONG_INTERVAL_MS = 500
+"""With batches as long as this, the brokers are asked a little before the batch time, and nobody waits for them."""
+
+_EARLY_S, _FRESH_S = 0.005, 0.01
+"""So long before the batch time, with long batches; and how old the answer may be."""
+
 _LAST_COMMIT_S = 2.0
 """How long the end of the stream waits until the group has the last offsets."""
 
@@ -129,8 +135,8 @@ class KafkaSource(ReplayableSource[Any]):
         return f"<KafkaSource {self._subscription} at {self.options.servers}>"
 
     @property
-    def lags(self) -> dict[tuple[str, int], int]:
-        """How many offsets wait behind the newest plan, by topic and Kafka partition; those without are left out."""
+    def lags(self) -> dict[str, int]:
+        """How many offsets wait behind the newest plan in each Kafka partition, by `topic[number]`."""
         return dict(self._planner.lags)
 
     def open(self, position: Any) -> None:
@@ -156,7 +162,8 @@ class KafkaSource(ReplayableSource[Any]):
         """Give the offsets that are there and that no batch has taken.
 
         It asks the brokers, but waits no longer than a quarter of the batch interval (50 ms at most), and not at all
-        with short intervals or while they do not answer: then the batch has what was known before.
+        with short intervals or while they do not answer: then the batch has what was known before. With long
+        intervals they have been asked just before.
 
         Raises:
             DataError: offsets or a topic are gone, and the policy is to fail.
@@ -166,7 +173,8 @@ class KafkaSource(ReplayableSource[Any]):
         begun = self._first if after is None else after
         assert begun is not None
         position: Position = begun
-        watch.client.ask_for_ends(self._wait_s(batch_ms))
+        wait_s = self._wait_s(batch_ms)
+        watch.client.ask_for_ends(wait_s, _FRESH_S if self._is_long else 0.0)
         try:
             watch.look()
             for name in watch.gone():
@@ -181,6 +189,8 @@ class KafkaSource(ReplayableSource[Any]):
             watch.client.ask_for_topics()
         if self._group_id is not None:
             self._planned[batch_ms] = plan.position
+        if self._is_long:
+            watch.client.ask_in((self._interval_ms or 0) / 1_000 - _EARLY_S)
         return plan
 
     def read(self, split: Split) -> Partition[Any]:
@@ -244,6 +254,10 @@ class KafkaSource(ReplayableSource[Any]):
         if self._interval_ms is None:
             return _WAIT_MAX_S
         return 0.0 if self._interval_ms < _SHORT_INTERVAL_MS else min(_WAIT_MAX_S, self._interval_ms / 4_000)
+
+    @property
+    def _is_long(self) -> bool:
+        return self._interval_ms is not None and self._interval_ms >= _LONG_INTERVAL_MS
 
     def _fetched(self, watch: TopicWatch, position: Position) -> dict[tuple[str, int], int]:
         """Say up to which offsets records are in this process already: newer than any answer."""

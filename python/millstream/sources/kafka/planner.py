@@ -49,7 +49,7 @@ class Planner:
 
     Attributes:
         reports: what was lost, for whoever takes it.
-        lags: how many offsets wait behind the last plan, by topic and number.
+        lags: how many offsets wait behind the last plan in each partition, by `topic[number]`.
     """
 
     isolation: str
@@ -59,7 +59,7 @@ class Planner:
     most: int | None = None
     per_task: int | None = None
     reports: list[SourceReport] = field(default_factory=list)
-    lags: dict[tuple[str, int], int] = field(default_factory=dict)
+    lags: dict[str, int] = field(default_factory=dict)
     _beyond: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def plan(
@@ -180,14 +180,14 @@ class Planner:
     ) -> Plan:
         waiting = [part.high - part.start for part in ranges]
         total = sum(waiting)
-        self.lags = {}
         if total == 0:
-            return Plan([], {**after, **moved} if moved else after, 0)
+            self.lags = {_name(part): 0 for part in ranges}
+            return Plan([], {**after, **moved} if moved else after, 0, self.lags)
         taken = shares(waiting, limit, least=self.least, most=self.most)
         splits: list[Split] = []
+        self.lags = {}
         for part, wait, count in zip(ranges, waiting, taken, strict=True):
-            if wait > count:
-                self.lags[part.topic, part.number] = wait - count
+            self.lags[_name(part)] = wait - count
             if count:
                 entry = moved.get(part.topic)
                 if entry is None:
@@ -195,7 +195,7 @@ class Planner:
                     entry = moved[part.topic] = {"id": old["id"], "next": list(old["next"])}
                 entry["next"][part.number] = part.start + count
                 splits += self._splits(part, count)
-        return Plan(splits, {**after, **moved}, total - sum(taken))
+        return Plan(splits, {**after, **moved}, total - sum(taken), self.lags)
 
     def _splits(self, part: _Range, count: int) -> list[Split]:
         pieces = 1 if self.per_task is None else -(-count // self.per_task)
@@ -213,10 +213,14 @@ class Planner:
             "isolation": self.isolation,
         }
         # Why no count: markers of transactions and compaction leave gaps, and only reading can tell.
-        return Split(data, None, f"{part.topic}[{part.number}] {start}..{until}")
+        return Split(data, None, f"{_name(part)} {start}..{until}")
 
     def _lost(self, message: str, records: int | None) -> None:
         self.reports.append(SourceReport("lost", message, records))
+
+
+def _name(part: _Range) -> str:
+    return f"{part.topic}[{part.number}]"
 
 
 def _shown(nexts: Sequence[int | None]) -> str:

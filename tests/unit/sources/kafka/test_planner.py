@@ -67,7 +67,9 @@ def test_a_limit_leaves_lag() -> None:
     plan = planner.plan(known((0, 90), (0, 10)), at(0, 0), 20, {}, 1)
     assert ranges(plan) == [(0, 0, 18), (1, 0, 2)]
     assert plan.remaining == 80
-    assert planner.lags == {("t", 0): 72, ("t", 1): 8}
+    assert plan.lags == planner.lags == {"t[0]": 72, "t[1]": 8}
+    plan = planner.plan(known((0, 90), (0, 10)), at(90, 10), 20, {}, 1)
+    assert plan.lags == {"t[0]": 0, "t[1]": 0}
 
 
 def test_long_ranges_are_cut_without_gap() -> None:
