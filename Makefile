@@ -112,7 +112,7 @@ rust: setup  ## style, lints and tests of the core
 .PHONY: unit
 unit: setup  ## the tests in Python; PYTEST_ARGS chooses among them
 	$(call step,pytest)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: kill
 kill: setup  ## kill a program RUNS times ten times, from seed SEED on, and check what it put out

@@ -125,7 +125,9 @@ VECTORS: list[tuple[Any, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("key", "group"), VECTORS, ids=[repr(key) for key, _ in VECTORS])
+@pytest.mark.parametrize(
+    ("key", "group"), VECTORS, ids=[f"{n} {type(key).__name__}" for n, (key, _) in enumerate(VECTORS)]
+)
 def test_groups_of_hash_version_1_never_change(key: Hashable, group: int) -> None:
     assert _core.HASH_VERSION == 1
     assert key_group(key) == group

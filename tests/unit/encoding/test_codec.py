@@ -19,7 +19,7 @@ from millstream.encoding.codec import decode, encode
 from millstream.errors import EncodingError
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize("value", VALUES, ids=[f"{n} {type(value).__name__}" for n, value in enumerate(VALUES)])
 def test_a_value_comes_back_exactly(value: Any) -> None:
     for whole in (value, [value, value], {"k": (value,)}):
         data = encode(whole)

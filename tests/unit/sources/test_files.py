@@ -170,7 +170,9 @@ def test_compressed_files_are_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"no gzip at all", gzip.compress(b"x" * 1000)[:-10], b"\x1f\x8b\x08\x00" + b"?" * 40]
+    "content",
+    [b"no gzip at all", gzip.compress(b"x" * 1000)[:-10], b"\x1f\x8b\x08\x00" + b"?" * 40],
+    ids=["no gzip", "cut off", "only a head"],
 )
 def test_a_compressed_file_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     source = opened(tmp_path)
