@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -15,7 +15,7 @@ from millstream.stream.dstream import DStream
 if TYPE_CHECKING:
     from millstream.sources.formats.file_format import FileFormat
 
-FormatName: TypeAlias = Literal["text", "jsonl", "csv", "parquet"]
+FormatName: TypeAlias = Literal["text", "jsonl", "csv", "parquet", "avro"]
 
 
 class FileSourceMethods(SourceCore):
@@ -32,6 +32,9 @@ class FileSourceMethods(SourceCore):
         on_malformed: Literal["fail", "skip", "replace"] = "fail",
         on_missing: Literal["fail", "skip"] = "fail",
         max_files_per_batch: int | None = 1_000,
+        watch: bool = True,
+        names_grow: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
         name: str | None = None,
         **options: Any,
     ) -> DStream[Any]:
@@ -42,10 +45,12 @@ class FileSourceMethods(SourceCore):
         usually too; they stay in columns until a Python function asks for them.
 
         Args:
-            directory: a local directory, or a glob of directories and files.
+            directory: a local directory, or a glob of directories and files; or a prefix on an object store:
+                `s3://bucket/path`, `gs://bucket/path`, `az://container/path`.
             format: `text` (a record a line), `jsonl` (a JSON value a line), `csv` (a dict a row; values are text
-                unless `types` says otherwise), `parquet`; or a `FileFormat`, which has its own `on_malformed`. Text,
-                JSON lines and CSV are unpacked when the file's name ends in `.gz`.
+                unless `types` says otherwise), `parquet`, `avro`; or a `FileFormat`, which has its own
+                `on_malformed`. Text, JSON lines and CSV are unpacked when the file's name ends in `.gz`, `.bz2`,
+                `.xz` or `.zst`; Parquet and Avro are compressed inside.
             filter: given a path, says whether the file is taken; None takes all.
             new_files_only: False reads the files that are there at the start too.
             recursive: take the files of the directories below too.
@@ -56,6 +61,13 @@ class FileSourceMethods(SourceCore):
             on_missing: what happens when a file is gone before its batch reads it: `fail` stops the stream, `skip`
                 goes on without its records.
             max_files_per_batch: most files a batch; None: no limit.
+            watch: have Linux tell which files come and go on its local disks, so that a batch costs what came, not
+                what is there. False lists the directory, as is done on network file systems and other systems.
+            names_grow: for object stores: every later name is greater (by time, or numbered with zeros in front).
+                Then a batch lists only what comes after the greatest name that was taken, and a smaller one that
+                comes later is never read. Otherwise every batch lists the whole prefix, 1,000 names a request.
+            storage_options: settings of the object store by obstore's names: `endpoint`, `region`, `access_key_id` ...
+                What is not given comes from the environment variables of the store's own tools.
             name: identity of the input.
             options: of the format: `columns`, `types`, `delimiter` for CSV, `columns` for Parquet; see the classes
                 in `millstream.sources.formats`.
@@ -90,6 +102,9 @@ class FileSourceMethods(SourceCore):
             filter=filter,
             recursive=recursive,
             on_missing=on_missing,
+            watch=watch,
+            names_grow=names_grow,
+            storage_options=storage_options,
         )
 
     def text_file_stream(
@@ -101,6 +116,7 @@ class FileSourceMethods(SourceCore):
         filter: Callable[[str], bool] | None = None,
         on_missing: Literal["fail", "skip"] = "fail",
         on_invalid: Literal["replace", "skip", "fail"] = "replace",
+        storage_options: Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> DStream[str]:
         """Make a stream of the lines of files that appear in a directory.
@@ -109,7 +125,7 @@ class FileSourceMethods(SourceCore):
         directory rather than write them there.
 
         Args:
-            directory: a local directory, or a glob of directories and files.
+            directory: a local directory, or a glob of directories and files; or a prefix on an object store.
             new_files_only: False reads the files that are there at the start too.
             max_files_per_batch: most files a batch; None: no limit.
             filter: given a path, says whether the file is taken; None takes all.
@@ -117,6 +133,7 @@ class FileSourceMethods(SourceCore):
                 goes on without its lines.
             on_invalid: what happens to a line that is not UTF-8: `replace` bad bytes by U+FFFD, `skip` the line,
                 or `fail` the stream. Listeners get their number with each batch, as `event.invalid`.
+            storage_options: settings of the object store, as for `file_stream`.
             name: identity of the input.
 
         Raises:
@@ -132,6 +149,7 @@ class FileSourceMethods(SourceCore):
             new_files_only=new_files_only,
             filter=filter,
             on_missing=on_missing,
+            storage_options=storage_options,
         )
 
     def binary_records_stream(
@@ -145,12 +163,13 @@ class FileSourceMethods(SourceCore):
         on_malformed: Literal["fail", "skip"] = "fail",
         on_missing: Literal["fail", "skip"] = "fail",
         max_files_per_batch: int | None = 1_000,
+        storage_options: Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> DStream[bytes]:
         """Make a stream of the records of one length in files that appear in a directory.
 
         Args:
-            directory: a local directory, or a glob of directories and files.
+            directory: a local directory, or a glob of directories and files; or a prefix on an object store.
             record_length: bytes of a record, at least 1.
             filter: given a path, says whether the file is taken; None takes all.
             new_files_only: False reads the files that are there at the start too.
@@ -159,6 +178,7 @@ class FileSourceMethods(SourceCore):
                 with an error that names file and sizes; `skip` leaves the file out, with a warning.
             on_missing: what happens when a file is gone before its batch reads it: `fail` or `skip`.
             max_files_per_batch: most files a batch; None: no limit.
+            storage_options: settings of the object store, as for `file_stream`.
             name: identity of the input.
 
         Raises:
@@ -175,6 +195,7 @@ class FileSourceMethods(SourceCore):
             filter=filter,
             recursive=recursive,
             on_missing=on_missing,
+            storage_options=storage_options,
         )
 
     def _files(

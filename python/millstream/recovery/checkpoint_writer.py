@@ -144,7 +144,7 @@ class CheckpointWriter:
             size_bytes=0 if newest is None else newest.size_bytes,
             epoch=history.epoch,
             program=history.program or {},
-            positions=dict(history.positions),
+            positions=history.positions_now(),
             blocks=history.blocks.plain(),
             block_positions=dict(history.block_positions),
             downtimes=tuple(history.downtimes),

@@ -36,7 +36,7 @@ class InputPlan:
         blocks: ids of the blocks of a receiver, in the order in which they were stored.
         splits: what tasks read from a replayable source, in the order of their records.
         position: where the replayable source goes on after these splits, or where the sender stood after these
-            blocks if it has positions; plain data.
+            blocks if it has positions; plain data, or a `PositionChange`.
     """
 
     input: str

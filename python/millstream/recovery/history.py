@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from millstream.model.positions import newest_position
+from millstream.model.positions import PositionChange, newest_position, position_after
 from millstream.recovery.decisions import (
     BatchDone,
     BatchPlanned,
@@ -69,6 +69,7 @@ class History:
     downtimes: list[tuple[int, int]] = field(default_factory=list)
     unsettled: list[StateDelta] = field(default_factory=list)
     skipped_ms: int | None = None
+    _own: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def checkpoint(self) -> CheckpointWritten | None:
@@ -136,7 +137,26 @@ class History:
             self.blocks.add(plan.blocks)
             self._pass_position(plan.input, plan.position)
         elif plan.position is not None:
-            self.positions[plan.input] = plan.position
+            self._move(plan.input, plan.position)
+
+    def _move(self, name: str, position: Any) -> None:
+        """Take in where a replayable input goes on; a change costs what changed, not what there is."""
+        if name in self._own and isinstance(position, PositionChange):
+            held = self.positions[name]
+            for key in position.gone:
+                held.pop(key, None)
+            held.update(position.set)
+            return
+        self.positions[name] = moved = position_after(self.positions.get(name, PositionChange()), position)
+        if isinstance(position, PositionChange) and not isinstance(moved, PositionChange):
+            self._own.add(name)
+        else:
+            self._own.discard(name)
+
+    def positions_now(self) -> dict[str, Any]:
+        """Give the positions as they are now; what is taken in later does not change them."""
+        self._own.clear()
+        return dict(self.positions)
 
     def _pass_position(self, name: str, position: Any) -> None:
         if position is not None:
@@ -167,7 +187,10 @@ class History:
             self.done_ms = written.time_ms
         if self.planned_ms is None or self.planned_ms < written.time_ms:
             self.planned_ms = written.time_ms
-        self.positions = {**written.positions, **self.positions}
+        for name, position in written.positions.items():
+            # Plans before it in the journal may be older or newer than the checkpoint: a change holds in both.
+            self.positions[name] = position_after(position, self.positions.get(name, position))
+            self._own.discard(name)
         self.blocks.unite(NumberSet(**written.blocks))
         for name, position in written.block_positions.items():
             self._pass_position(name, position)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from millstream.blocks.log import LogRecord
 from millstream.encoding.codec import decode, encode
 from millstream.errors import IncompatibleCheckpointError
+from millstream.model.positions import PositionChange
 from millstream.recovery.decisions import (
     BatchDone,
     BatchPlanned,
@@ -99,13 +100,19 @@ def _planned_form(planned: BatchPlanned) -> dict[str, Any]:
                     for split in plan.splits
                 ]
                 or (),
-                "position": plan.position,
+                **_position_form(plan.position),
             }
             for plan in planned.inputs
         ]
         or (),
         "attempt": planned.attempt,
     }
+
+
+def _position_form(position: Any) -> dict[str, Any]:
+    if type(position) is PositionChange:
+        return {"position": None, "change": {"set": position.set, "gone": position.gone}}
+    return {"position": position}
 
 
 def _prepared_form(prepared: BatchPrepared) -> dict[str, Any]:
@@ -135,11 +142,15 @@ def _planned(values: dict[str, Any]) -> dict[str, Any]:
             plan["input"],
             tuple(plan["blocks"]),
             tuple(SplitPlan(**split) for split in plan["splits"]),
-            plan["position"],
+            _changed(plan["change"]) if "change" in plan else plan["position"],
         )
         for plan in values["inputs"]
     )
     return {**values, "inputs": inputs}
+
+
+def _changed(values: dict[str, Any]) -> PositionChange:
+    return PositionChange(values["set"], tuple(values["gone"]))
 
 
 def _prepared(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
-from millstream.errors import ArgumentTypeError, ConfigurationError, shown
+from millstream.errors import ArgumentTypeError, shown
+from millstream.model.column_names import checked_column_names
 from millstream.model.partition import Columns, Partition, table_of
 from millstream.sinks.manifest_files import ManifestFiles
 
@@ -48,19 +49,11 @@ class CsvFiles(ManifestFiles[Any]):
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(path, empty_batches=empty_batches, storage_options=storage_options)
-        if columns is not None and (
-            isinstance(columns, str)
-            or not isinstance(columns, Sequence)
-            or not columns
-            or not all(isinstance(name, str) for name in columns)
-            or len(set(columns)) < len(columns)
-        ):
-            raise ConfigurationError(
-                "The columns of CSV files are not a list of different names.",
-                detail=f"columns={shown(columns)}.",
-                hint='Give a list such as ["word", "count"], or None for what the records have.',
+        self._columns: list[str] | None = None
+        if columns is not None:
+            self._columns = checked_column_names(
+                columns, "the columns of CSV files", otherwise=", or None for what the records have"
             )
-        self._columns = None if columns is None else list(columns)
 
     def write(self, data: Partition[Any], file: BinaryIO) -> None:
         import pyarrow as pa

@@ -87,11 +87,7 @@ class DirectoryListing:
             for directory, meant in self._directories():
                 yield from self._files(directory, meant, walked)
         except OSError as error:
-            raise SourceUnavailableError(
-                "A directory of files cannot be listed.",
-                detail=f"{error.filename or self.path}: {error.strerror or error}.",
-                hint="Bring the directory back, or give this user the right to read it; it is tried again.",
-            ) from error
+            raise _unlistable(self.path, error) from error
         self._walked = walked
 
     def _files(self, directory: str, meant: set[str] | None, walked: list[str]) -> Iterator[os.DirEntry[str]]:
@@ -130,6 +126,18 @@ class DirectoryListing:
                 files.setdefault(os.path.dirname(match), set()).add(match)
         yield from files.items()
 
+    def check_device(self) -> None:
+        """Check that the directory is on the disk that it was on.
+
+        Raises:
+            SourceUnavailableError: it is not, or is gone.
+        """
+        directory = _above_wildcards(self.path)
+        try:
+            self._check_device(directory)
+        except OSError as error:
+            raise _unlistable(directory, error) from error
+
     def _check_device(self, directory: str) -> None:
         """Refuse the empty directory that stays when a disk is unmounted: every file would come back as new."""
         device = os.stat(directory).st_dev
@@ -139,6 +147,14 @@ class DirectoryListing:
                 detail=f"{directory}: device {device}, before {self._devices[directory]}.",
                 hint="Mount the disk again; or start the program anew, if the change was meant.",
             )
+
+
+def _unlistable(path: str, error: OSError) -> SourceUnavailableError:
+    return SourceUnavailableError(
+        "A directory of files cannot be listed.",
+        detail=f"{error.filename or path}: {error.strerror or error}.",
+        hint="Bring the directory back, or give this user the right to read it; it is tried again.",
+    )
 
 
 def _above_wildcards(path: str) -> str:

@@ -7,12 +7,16 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+import fastavro
+import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from millstream.environment.obstore_client import obstore_of
 from millstream.model.ports.replayable_source import ReplayableSource
 from millstream.sources.files import FileSource
+from millstream.sources.formats.avro_format import AvroFormat
 from millstream.sources.formats.binary_records_format import BinaryRecordsFormat
 from millstream.sources.formats.csv_format import CsvFormat
 from millstream.sources.formats.file_format import FileFormat
@@ -114,6 +118,41 @@ class TestParquetFiles(FilesSuite):
 
     def write(self, records: list[Any], path: Path) -> None:
         pq.write_table(pa.Table.from_pylist(records), path)
+
+
+class TestAvroFiles(FilesSuite):
+    format = AvroFormat()
+    suffix = ".avro"
+
+    def write(self, records: list[Any], path: Path) -> None:
+        fields = [{"name": name, "type": "string"} for name in ("number", "text")]
+        with path.open("wb") as file:
+            fastavro.writer(file, {"type": "record", "name": "Line", "fields": fields}, records)
+
+
+class TestListedTextFiles(TestTextFiles):
+    def make_source(self) -> ReplayableSource[Any]:
+        return FileSource(self.path, TextFormat(), watch=False)
+
+
+class TestObjects(TestTextFiles):
+    @pytest.fixture(autouse=True)
+    def directory(self, tmp_path: Path) -> None:
+        self.url = f"memory://{tmp_path}"
+        self.files = 0
+
+    def make_source(self) -> ReplayableSource[Any]:
+        return FileSource(self.url, TextFormat())
+
+    def add(self, records: list[Any]) -> None:
+        self.files += 1
+        content = "".join(f"{record}\n" for record in records).encode()
+        obstore.put(obstore_of(self.url), f"{self.files:03d}.txt", content)
+
+
+class TestObjectsWithGrowingNames(TestObjects):
+    def make_source(self) -> ReplayableSource[Any]:
+        return FileSource(self.url, TextFormat(), names_grow=True)
 
 
 class TestBinaryRecordsFiles(FilesSuite):

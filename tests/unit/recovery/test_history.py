@@ -7,6 +7,7 @@ import pytest
 from millstream.blocks.log import LogRecord
 from millstream.blocks.memory_log import MemoryLog
 from millstream.errors import IncompatibleCheckpointError
+from millstream.model.positions import PositionChange
 from millstream.recovery.decisions import (
     BatchDone,
     BatchPlanned,
@@ -60,6 +61,7 @@ def folded(*decisions: Decision) -> History:
             ),
             2,
         ),
+        BatchPlanned(1_000, 0, 1_000, (InputPlan("files", (), (), PositionChange({"a": 1}, ("b",))),)),
         delta(1_000, b"\x00\xff"),
         BatchPrepared(1_000, 2, {"in": (Digest(3), Digest(None, 7))}, Digest(2, 99), {"out": Digest(1)}),
         BatchPrepared(1_000, 0),
@@ -153,3 +155,27 @@ def test_the_position_of_a_sender_is_that_of_the_blocks_that_were_planned() -> N
 def test_of_two_checkpoints_the_newer_position_of_a_pushed_input_counts() -> None:
     history = folded(*(written(1_000 * n, n, block_positions={"lines": n}) for n in (3, 12)))
     assert history.block_positions == {"lines": 12}
+
+
+def test_changes_of_a_position_are_folded_into_it() -> None:
+    first = {"a": 1, "b": 1}
+    history = folded(
+        planned(1_000, position=first),
+        planned(2_000, position=PositionChange({"c": 2}, ("a",))),
+        planned(3_000, position=PositionChange({"d": 3})),
+    )
+    assert history.positions == {"in": {"b": 1, "c": 2, "d": 3}}
+    assert first == {"a": 1, "b": 1}
+    now = history.positions_now()
+    history.take(planned(4_000, position=PositionChange({}, ("b",))), 9)
+    assert (now["in"], history.positions["in"]) == ({"b": 1, "c": 2, "d": 3}, {"c": 2, "d": 3})
+
+
+def test_a_checkpoint_brings_the_position_that_changes_before_it_in_the_journal_belong_to() -> None:
+    history = folded(
+        planned(2_000, position=PositionChange({"b": 2}, ("x",))),
+        planned(3_000, position=PositionChange({"c": 3}, ("b",))),
+        written(2_000, 0, positions={"in": {"a": 1, "b": 2}}),
+        planned(4_000, position=PositionChange({"d": 4})),
+    )
+    assert history.positions == {"in": {"a": 1, "c": 3, "d": 4}}

@@ -12,10 +12,13 @@ from millstream.environment.clock import ManualClock
 from millstream.errors import ConfigurationError, DataError, SourceUnavailableError, UserCodeError
 from millstream.model.partition import Columns
 from millstream.model.ports.replayable_source import Plan
+from millstream.model.positions import PositionChange, position_after
 from millstream.sources.files import FileSource
+from millstream.sources.formats import text_format
 from millstream.sources.formats.file_format import MalformedFileError
 from millstream.sources.formats.json_lines_format import JsonLinesFormat
 from millstream.sources.formats.text_format import TextFormat
+from millstream.sources.local_files import LocalFiles
 
 T1 = 1_763_801_714_000
 
@@ -100,17 +103,23 @@ def test_a_file_that_goes_and_comes_back_is_a_new_one(tmp_path: Path) -> None:
     first = source.plan(T1, None, None)
     file.unlink()
     second = source.plan(T1 + 1, first.position, None)
-    assert second.position == {}
+    assert position_after(first.position, second.position) == {}
     file.write_text("two\n")
     third = source.plan(T1 + 2, second.position, None)
     assert rows(source, third) == ["two"]
 
 
-def test_what_does_not_change_is_not_copied(tmp_path: Path) -> None:
+def test_a_plan_tells_only_what_changed(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}").write_text("old\n")
     source = opened(tmp_path)
+    first = source.plan(T1, None, None)
+    assert first.position == {str(tmp_path / f"{number}"): 0 for number in range(3)}
     (tmp_path / "a").write_text("one\n")
-    position = source.plan(T1, None, None).position
-    assert source.plan(T1 + 1, position, None).position is position
+    (tmp_path / "1").unlink()
+    second = source.plan(T1 + 1, first.position, None)
+    assert second.position == PositionChange({str(tmp_path / "a"): T1 + 1}, (str(tmp_path / "1"),))
+    assert source.plan(T1 + 2, second.position, None).position == PositionChange()
 
 
 def test_a_filter_chooses_by_path(tmp_path: Path) -> None:
@@ -254,7 +263,7 @@ def test_a_file_that_cannot_be_read_is_reported_as_passing(tmp_path: Path, monke
     def refuse(*_: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(gzip, "open", refuse)
+    monkeypatch.setattr(text_format, "unpacked", refuse)
     with pytest.raises(SourceUnavailableError, match="could not be read") as caught:
         rows(source, plan)
     assert "Permission denied" in str(caught.value)
@@ -298,7 +307,8 @@ def test_the_empty_directory_under_an_unmounted_disk_is_refused(
     source = opened(tmp_path)
     (tmp_path / "a").write_text("one\n")
     position = source.plan(T1, None, None).position
-    source._listing._devices[str(tmp_path)] += 1
+    assert isinstance(source._place, LocalFiles)
+    source._place._listing._devices[str(tmp_path)] += 1
     with pytest.raises(SourceUnavailableError, match="another disk"):
         source.plan(T1 + 1, position, None)
 
@@ -330,16 +340,15 @@ def count_listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_quiet_directory_is_not_listed_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = settled(tmp_path)
-    source = opened(tmp_path, clock=clock)
+    source = opened(tmp_path, clock=clock, watch=False)
     (tmp_path / "a").write_text("one\n")
     plan = source.plan(T1, None, None)
     assert names(plan) == ["a"]
     listed = count_listings(monkeypatch)
     for batch in range(100):
-        again = source.plan(T1 + 1 + batch, plan.position, None)
-        assert (again.splits, again.remaining) == ([], 0)
-        assert again.position is plan.position
-    assert len(listed) == 1
+        plan = source.plan(T1 + 1 + batch, plan.position, None)
+        assert (plan.splits, plan.remaining, plan.position) == ([], 0, PositionChange())
+    assert listed == []
     (tmp_path / "b").write_text("two\n")
     assert names(source.plan(T1 + 200, plan.position, None)) == ["b"]
 
@@ -347,30 +356,33 @@ def test_a_quiet_directory_is_not_listed_again_and_again(tmp_path: Path, monkeyp
 def test_a_directory_that_changed_a_moment_ago_is_listed_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = opened(tmp_path, clock=ManualClock(tmp_path.stat().st_ctime + 1.0))
+    source = opened(tmp_path, clock=ManualClock(tmp_path.stat().st_ctime + 1.0), watch=False)
     (tmp_path / "a").write_text("one\n")
     position = source.plan(T1, None, None).position
     listed = count_listings(monkeypatch)
     for batch in range(5):
-        source.plan(T1 + 1 + batch, position, None)
+        position = source.plan(T1 + 1 + batch, position, None).position
     assert len(listed) == 5
 
 
 def test_a_quiet_directory_is_listed_now_and_then_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = settled(tmp_path)
-    source = opened(tmp_path, clock=clock)
+    source = opened(tmp_path, clock=clock, watch=False)
     position = source.plan(T1, None, None).position
     listed = count_listings(monkeypatch)
     for batch in range(100):
-        source.plan(T1 + 1 + batch, position, None)
+        position = source.plan(T1 + 1 + batch, position, None).position
         clock.advance(1.0)
     assert 9 <= len(listed) <= 20
 
 
+@pytest.mark.parametrize("watch", [True, False])
 @pytest.mark.parametrize("content", ["", "x\n"])
-def test_a_file_that_waits_to_be_taken_keeps_its_directory_from_being_quiet(tmp_path: Path, content: str) -> None:
+def test_a_file_that_waits_to_be_taken_is_looked_at_again(tmp_path: Path, content: str, watch: bool) -> None:
     wanted = [False]
-    source = opened(tmp_path, clock=settled(tmp_path), filter=lambda path: bool(content == "" or wanted[0]))
+    source = opened(
+        tmp_path, clock=settled(tmp_path), watch=watch, filter=lambda path: bool(content == "" or wanted[0])
+    )
     (tmp_path / "a").write_text(content)
     position = source.plan(T1, None, None).position
     position = source.plan(T1 + 1, position, None).position
@@ -398,12 +410,13 @@ def test_quiet_directories_below_are_not_listed_again(tmp_path: Path, monkeypatc
     below = tmp_path / "below"
     below.mkdir()
     (below / "a").write_text("one\n")
-    source = opened(tmp_path, recursive=True, clock=settled(below))
+    source = opened(tmp_path, recursive=True, clock=settled(below), watch=False)
     position = source.plan(T1, None, None).position
     position = source.plan(T1 + 1, position, None).position
     listed = count_listings(monkeypatch)
     for batch in range(100):
-        assert source.plan(T1 + 2 + batch, position, None).position is position
+        position = source.plan(T1 + 2 + batch, position, None).position
+        assert position == PositionChange()
     assert listed == []
     (below / "b").write_text("two\n")
     assert names(source.plan(T1 + 200, position, None)) == ["b"]
@@ -440,7 +453,7 @@ def test_a_file_that_grew_is_named_as_such_and_not_as_malformed(tmp_path: Path) 
     source.open(None)
     (tmp_path / "a").write_text('{"a": 1}\n{"a"')
 
-    def read_while_it_grows(path: str) -> Any:
+    def read_while_it_grows(path: str, content: bytes | None = None) -> Any:
         with open(path, "a") as file:
             file.write(": 2}\n")
         raise MalformedFileError("half a line")

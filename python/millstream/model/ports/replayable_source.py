@@ -34,7 +34,9 @@ class Plan:
 
     Attributes:
         splits: the splits of the batch, in the order of their records.
-        position: plain data; handed to the next `plan` as `after`, and to `open` after a restart.
+        position: plain data; handed to the next `plan` as `after`, and to `open` after a restart. One that is a
+            mapping and grows long may be told as a `PositionChange` against the position before: the next `plan` is
+            handed that same object, and `open` the mapping that all changes come to.
         remaining: how many records (or files) are known to wait behind the plan, or None; for admission.
         lags: the same for each part of the source, such as `lines[0]`; for those who watch it.
     """

@@ -16,6 +16,7 @@ from millstream.errors import (
     shown,
 )
 from millstream.model.batch import Batch
+from millstream.model.column_names import checked_column_names
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import Receipt, Sink, SinkLineage
 from millstream.sinks.sql.commit_row import CONTROL_TABLE, CommitRow, CommitState
@@ -288,16 +289,4 @@ class SqlSink(Sink[Any]):
 
 
 def _names(names: Sequence[str], argument: str) -> tuple[str, ...]:
-    if (
-        isinstance(names, str)
-        or not isinstance(names, Sequence)
-        or not names
-        or not all(isinstance(name, str) for name in names)
-        or len(set(names)) < len(names)
-    ):
-        raise ConfigurationError(
-            f"What {argument} names is not a list of different columns.",
-            detail=f"{argument}={shown(names)}.",
-            hint=f'Give a list such as {argument}=["word", "count"].',
-        )
-    return tuple(names)
+    return tuple(checked_column_names(names, f"the columns that {argument} names", argument=argument))

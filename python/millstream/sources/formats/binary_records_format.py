@@ -7,6 +7,7 @@ from typing import ClassVar
 from millstream.errors import ConfigurationError, shown
 from millstream.model.partition import VALUE_COLUMN, Columns, Partition
 from millstream.sources.formats.file_format import FileFormat, FileRecords, OnMalformed
+from millstream.sources.formats.unpacked import unpacked
 
 RECORD_BYTES_MAX = 2**31 - 1
 """The longest value that an Arrow column of one length holds."""
@@ -43,11 +44,10 @@ class BinaryRecordsFormat(FileFormat[bytes]):
             )
         self.record_length = record_length
 
-    def read(self, path: str) -> FileRecords[bytes]:
+    def read(self, path: str, content: bytes | None = None) -> FileRecords[bytes]:
         import pyarrow as pa
 
-        with open(path, "rb") as file:
-            content = file.read()
+        content = unpacked(path, content)
         count, rest = divmod(len(content), self.record_length)
         if rest:
             raise self.unreadable(

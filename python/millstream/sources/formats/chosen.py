@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from millstream.errors import ArgumentTypeError, ConfigurationError, shown
+from millstream.sources.formats.avro_format import AvroFormat
 from millstream.sources.formats.csv_format import CsvFormat
 from millstream.sources.formats.file_format import FileFormat, OnMalformed
 from millstream.sources.formats.json_lines_format import JsonLinesFormat
@@ -18,6 +19,7 @@ FORMATS: dict[str, type[FileFormat[Any]]] = {
     "jsonl": JsonLinesFormat,
     "csv": CsvFormat,
     "parquet": ParquetFormat,
+    "avro": AvroFormat,
 }
 
 

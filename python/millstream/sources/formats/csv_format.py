@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from millstream.errors import ConfigurationError, shown
+from millstream.model.column_names import checked_column_names
 from millstream.model.partition import Columns, Partition
 from millstream.sources.formats.column_types import ColumnType, arrow_type, converted
 from millstream.sources.formats.file_format import FileFormat, FileRecords, OnMalformed
@@ -23,7 +24,7 @@ QUOTE = '"'
 
 
 class CsvFormat(FileFormat[dict[str, Any]]):
-    r"""Each row is a record, a dict by column name. Files whose names end in `.gz` are unpacked.
+    r"""Each row is a record, a dict by column name. Compressed files are unpacked.
 
     Values are text, save for columns that `types` names: a type that was guessed from one file would be another in
     the next, and turn `007` into 7. Values may be quoted by `"`, and hold line ends then. Blank lines are passed over.
@@ -63,8 +64,8 @@ class CsvFormat(FileFormat[dict[str, Any]]):
         self.types = {name: arrow_type(name, kind) for name, kind in (types or {}).items()}
         self.delimiter = delimiter
 
-    def read(self, path: str) -> FileRecords[dict[str, Any]]:
-        content = unpacked(path).removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    def read(self, path: str, content: bytes | None = None) -> FileRecords[dict[str, Any]]:
+        content = unpacked(path, content).removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
         problems: dict[int, str] = {}
         cut = _before_open_quote(content, self.delimiter)
         if cut is not None:
@@ -179,18 +180,9 @@ class _Counted:
 
 
 def _check(columns: Any, types: Any, delimiter: Any) -> None:
-    if columns is not None and (
-        isinstance(columns, str)
-        or not isinstance(columns, Sequence)
-        or not columns
-        or not all(isinstance(name, str) for name in columns)
-        or len(set(columns)) < len(columns)
-    ):
-        raise ConfigurationError(
-            "The columns of CSV files are not a list of different names.",
-            detail=f"columns={shown(columns)}.",
-            hint='Give a list such as ["id", "price"], or None when the first line of each file has the names.',
-        )
+    if columns is not None:
+        first_line = ", or None when the first line of each file has the names"
+        checked_column_names(columns, "the columns of CSV files", otherwise=first_line)
     if types is not None and not isinstance(types, Mapping):
         raise ConfigurationError(
             "The types of CSV columns are no dict.",

@@ -64,8 +64,12 @@ class FileFormat(ABC, Generic[T]):
         self.on_malformed = on_malformed
 
     @abstractmethod
-    def read(self, path: str) -> FileRecords[T]:
+    def read(self, path: str, content: bytes | None = None) -> FileRecords[T]:
         """Read a whole file. The same bytes always give the same records.
+
+        Args:
+            path: of the file, absolute; or the URL of an object.
+            content: what is in the object, as it is stored; None: the file is on this machine.
 
         Raises:
             MalformedFileError: nothing of the file can be understood.
@@ -86,10 +90,14 @@ class FileFormat(ABC, Generic[T]):
             raise self.malformed(path, first)
         return FileRecords(partition, invalid, first)
 
+    @property
+    def _a_file(self) -> str:
+        return f"{'an' if self.name[0] in 'AEIO' else 'a'} {self.name} file"
+
     def malformed(self, path: str, first: str) -> DataError:
         """Make the error of a record that cannot be understood."""
         return DataError(
-            f"A record of a {self.name} file is malformed.",
+            f"A record of {self._a_file} is malformed.",
             detail=f"{path}, {first}",
             hint='Correct the file; or give on_malformed="skip" to go on without such records.',
         )
@@ -97,7 +105,7 @@ class FileFormat(ABC, Generic[T]):
     def unreadable(self, path: str, problem: Any) -> MalformedFileError:
         """Make the error of a file of which nothing can be understood."""
         return MalformedFileError(
-            f"A {self.name} file cannot be read.",
+            f"A{self._a_file[1:]} cannot be read.",
             detail=f"{path}: {problem}",
             hint='Move whole files into the directory; or give on_malformed="skip" to leave out such files.',
         )

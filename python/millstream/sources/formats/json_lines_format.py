@@ -25,7 +25,7 @@ class JsonLinesFormat(FileFormat[Any]):
 
     Objects whose keys each have values of one type stay columns, where whole numbers beside others become floats,
     and a key that an object lacks is None in it. Other files become Python objects line by line. Text stays text,
-    also where it looks like a time. Files whose names end in `.gz` are unpacked.
+    also where it looks like a time. Compressed files are unpacked.
 
     Args:
         on_malformed: what happens to a line that is no JSON: `fail`, or `skip`.
@@ -40,8 +40,8 @@ class JsonLinesFormat(FileFormat[Any]):
 
     name: ClassVar[str] = "JSON lines"
 
-    def read(self, path: str) -> FileRecords[Any]:
-        content = unpacked(path).removeprefix(BYTE_ORDER_MARK)
+    def read(self, path: str, content: bytes | None = None) -> FileRecords[Any]:
+        content = unpacked(path, content).removeprefix(BYTE_ORDER_MARK)
         table = _table(content)
         if table is not None:
             return FileRecords(Partition(Columns(table, scalar=False)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from millstream.errors import ConfigurationError, shown
+from millstream.model.column_names import checked_column_names
 from millstream.model.partition import Columns, Partition
 from millstream.sources.formats.file_format import FileFormat, FileRecords, OnMalformed
 
@@ -30,21 +30,16 @@ class ParquetFormat(FileFormat[dict[str, Any]]):
 
     def __init__(self, columns: Sequence[str] | None = None, on_malformed: OnMalformed = "fail") -> None:
         super().__init__(on_malformed)
-        if columns is not None and (
-            isinstance(columns, str) or not columns or not all(isinstance(name, str) for name in columns)
-        ):
-            raise ConfigurationError(
-                "The columns of Parquet files are not a list of names.",
-                detail=f"columns={shown(columns)}.",
-                hint='Give a list such as ["id", "price"], or None for all columns.',
-            )
-        self.columns = None if columns is None else list(columns)
+        self.columns: list[str] | None = None
+        if columns is not None:
+            otherwise = ", or None for all columns"
+            self.columns = checked_column_names(columns, "the columns of Parquet files", otherwise=otherwise)
 
-    def read(self, path: str) -> FileRecords[dict[str, Any]]:
+    def read(self, path: str, content: bytes | None = None) -> FileRecords[dict[str, Any]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with open(path, "rb") as stream:
+        with open(path, "rb") if content is None else pa.BufferReader(content) as stream:
             try:
                 with pq.ParquetFile(stream) as file:
                     self._check_columns(path, file.schema_arrow)

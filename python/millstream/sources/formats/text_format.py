@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TextFormat(FileFormat[str]):
-    r"""Each line is a record. Lines end with `\n`, `\r\n` or `\r`. Files whose names end in `.gz` are unpacked.
+    r"""Each line is a record. Lines end with `\n`, `\r\n` or `\r`. Compressed files are unpacked.
 
     Args:
         on_malformed: what happens to a line that is not UTF-8: `fail`, `skip`, or `replace` bad bytes by U+FFFD.
@@ -24,13 +24,13 @@ class TextFormat(FileFormat[str]):
     invalid_text: ClassVar[str] = "lines that are not UTF-8"
     policies: ClassVar[tuple[str, ...]] = ("fail", "skip", "replace")
 
-    def read(self, path: str) -> FileRecords[str]:
+    def read(self, path: str, content: bytes | None = None) -> FileRecords[str]:
         import pyarrow as pa
 
         from millstream._core import InvalidLineError
 
         try:
-            lines, invalid = self._lines(path)
+            lines, invalid = self._lines(path, content)
         except InvalidLineError as error:
             raise DataError(
                 "A line of a text file is not UTF-8.",
@@ -40,9 +40,9 @@ class TextFormat(FileFormat[str]):
             ) from error
         return FileRecords(Partition(Columns(pa.table(lines), scalar=True)), invalid)
 
-    def _lines(self, path: str) -> tuple[Lines, int]:
+    def _lines(self, path: str, content: bytes | None) -> tuple[Lines, int]:
         from millstream._core import cut_lines, read_lines
 
-        if is_packed(path):
-            return cut_lines(unpacked(path), self.on_malformed)
+        if content is not None or is_packed(path):
+            return cut_lines(unpacked(path, content), self.on_malformed)
         return read_lines(path, on_invalid=self.on_malformed)

@@ -24,7 +24,7 @@ def test_a_format_is_taken_as_it_is() -> None:
         chosen(format, "fail", {"delimiter": ";"})
 
 
-@pytest.mark.parametrize("name", ["avro", None, 7, ["csv"]])
+@pytest.mark.parametrize("name", ["orc", None, 7, ["csv"]])
 def test_a_format_that_nobody_knows_is_refused(name: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         chosen(name, "fail", {})
