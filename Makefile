@@ -72,14 +72,16 @@ lock: | $(UV)  ## renew the locks of Python packages and crates
 	  lock pyproject.toml --group dev; } > requirements/dev.txt.new; \
 	{ echo "# The installer that \`make setup\` brings when the machine has none. Made by \`make lock\`."; \
 	  grep -E '^uv==' requirements/dev.txt.new | cut -d' ' -f1 | lock - --no-annotate; } > requirements/uv.txt.new; \
-	mv requirements/dev.txt.new requirements/dev.txt; mv requirements/uv.txt.new requirements/uv.txt
+	{ echo "# What builds the site of the documentation, locked with hashes. Made by \`make lock\`."; \
+	  lock --group pyproject.toml:docs; } > requirements/docs.txt.new; \
+	for name in dev uv docs; do mv requirements/$$name.txt.new requirements/$$name.txt; done
 	@cargo update --quiet
 
 # Each step of the tests prints its name; the tests themselves come last.
 step = @echo "== $(1)"
 
 .PHONY: test
-test: setup kafka lint types rust unit  ## set up, then linters, type checks and all tests
+test: setup kafka lint types docs rust unit  ## set up, then linters, type checks and all tests
 
 .PHONY: lint
 lint: setup  ## style of Python, and the rule of imports
@@ -93,11 +95,24 @@ lint: setup  ## style of Python, and the rule of imports
 .PHONY: types
 types: setup  ## mypy, Pyright, and the stub of the core against the core
 	$(call step,mypy --strict)
-	@$(BIN)/mypy python/millstream tests examples benchmarks
+	@$(BIN)/mypy python/millstream tests examples benchmarks docs/pictures
 	$(call step,pyright)
 	@$(BIN)/pyright
 	$(call step,stubtest of millstream._core)
 	@$(BIN)/stubtest millstream._core
+
+.docs/.stamp: requirements/docs.txt | tools $(UV)
+	@echo "== docs: the builder of the site into .docs"
+	@.docs/bin/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python "$(PYTHON)" .docs
+	@VIRTUAL_ENV=$(CURDIR)/.docs $(UV) pip sync --quiet --require-hashes requirements/docs.txt
+	@touch $@
+
+# It reads the sources of the package and does not run them: neither the core nor .venv is needed. The variable silences
+# an advertisement of the theme's, which is no warning of the build.
+.PHONY: docs
+docs: .docs/.stamp  ## build the documentation into site/; a warning is an error
+	$(call step,mkdocs build --strict)
+	@PATH="$(CURDIR)/.docs/bin:$$PATH" NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --quiet --strict
 
 .PHONY: rust
 # In release mode: what the build of the core has compiled is used, librdkafka above all.
@@ -160,7 +175,7 @@ wheel: setup  ## a release wheel into dist/
 
 .PHONY: clean
 clean:  ## remove the environment and everything that was built
-	rm -rf .venv .uv .kafka target dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .uv .kafka .docs target dist site .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -f python/millstream/_core*.so
 	find python tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -15,12 +15,15 @@ shown, each batch once, by
 """
 
 import sys
+from operator import add
 
 import millstream as ms
 
 
-def add_to_total(new: list[int], total: int | None) -> int:
-    return sum(new) + (total or 0)
+def added_up(word: str, count: int | None, total: ms.State[int]) -> tuple[str, int]:
+    """Called for each word of a batch, with what is kept of it."""
+    total.update(total.get(0) + (count or 0))
+    return word, total.get()
 
 
 def main(host: str, port: int, checkpoint: str, output: str) -> None:
@@ -43,7 +46,8 @@ def main(host: str, port: int, checkpoint: str, output: str) -> None:
     totals = (
         words.filter(counted)
         .map(lambda word: (word, 1))
-        .update_state_by_key(add_to_total, only_updated=True, name="totals")
+        .reduce_by_key(add)
+        .map_with_state(ms.StateSpec.function(added_up), name="totals")  # gives the words of the batch
     )
     # A file of a batch is there as a whole or not at all, and once, however often the program dies.
     totals.map(lambda pair: f"{pair[0]} {pair[1]}").save_as_text_files(output, name="file")

@@ -22,8 +22,8 @@ def add_to_total(new: list[int], total: int | None) -> int:
 def main(host: str, port: int) -> None:
     ssc = ms.StreamingContext(batch_interval=1.0)
 
-    # The engine keeps one total for each word. With only_updated=True a batch costs what its own words cost,
-    # however many words there have been; without it every batch gives the totals of all words.
+    # The engine keeps one total for each word. With only_updated=True the function is called for the words of the batch
+    # alone; without it, for all words that there have been.
     totals = (
         ssc.socket_text_stream(host, port)
         .flat_map(str.split)

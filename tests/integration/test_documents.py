@@ -1,10 +1,19 @@
-"""The code in the documents does what they say."""
+"""The code in the documents does what they say: every block of Python in them is run.
+
+- Sessions (`>>> `) of a document are one doctest.
+- Programs that read from a server get one: those with `kafka_stream` a broker, those with `socket_text_stream` a server
+  of lines.
+- Blocks with a `title="..."` are files that belong together; pytest runs the tests among them.
+- Any other program has to end by itself.
+"""
 
 from __future__ import annotations
 
 import doctest
+import os
 import re
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from tests.integration.line_server import REPOSITORY, LineServer, Program
@@ -13,6 +22,8 @@ from tests.servers.kafka.kafka_tool import KafkaTool
 DOCUMENTS = sorted([*Path(REPOSITORY).glob("[A-Z]*.md"), *Path(REPOSITORY, "docs").rglob("*.md")])
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+FILE_BLOCK = re.compile(r'^```python title="([\w.]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)[^)]*\)")
 
@@ -28,15 +39,22 @@ def relative(document: Path) -> str:
 
 SESSIONS = [document for document in DOCUMENTS if any(">>> " in code for _, code in blocks(document))]
 
-KAFKA_PROGRAMS, PROGRAMS = (
-    [
-        pytest.param(code, id=f"{relative(document)}:{line}")
-        for document in DOCUMENTS
-        for line, code in blocks(document)
-        if ">>> " not in code and ("kafka_stream" in code) == on_kafka
+PROGRAMS = [
+    (f"{relative(document)}:{line}", code)
+    for document in DOCUMENTS
+    for line, code in blocks(document)
+    if ">>> " not in code
+]
+
+
+def programs(*, on: str | None) -> list[Any]:
+    """The programs that read from a server, by the method that does; None: those that read from none of them."""
+    servers = ("kafka_stream", "socket_text_stream")
+    return [
+        pytest.param(code, id=name)
+        for name, code in PROGRAMS
+        if next((server for server in servers if server in code), None) == on
     ]
-    for on_kafka in (True, False)
-)
 
 
 @pytest.mark.parametrize("document", SESSIONS, ids=relative)
@@ -60,7 +78,7 @@ def _with_lines_before(code_blocks: list[tuple[int, str]]) -> list[tuple[tuple[i
     return pairs
 
 
-@pytest.mark.parametrize("code", KAFKA_PROGRAMS)
+@pytest.mark.parametrize("code", programs(on="kafka_stream"))
 def test_a_program_of_a_document_on_kafka(code: str, tmp_path: Path, kafka: KafkaTool) -> None:
     topic = kafka.topic()
     kafka.produce(topic, ["to be or not to be"])
@@ -73,12 +91,12 @@ def test_a_program_of_a_document_on_kafka(code: str, tmp_path: Path, kafka: Kafk
     assert status == 0, complaint
 
 
-@pytest.mark.parametrize("code", PROGRAMS)
-def test_a_program_of_a_document(code: str, tmp_path: Path) -> None:
-    assert "socket_text_stream" in code, "a program in a document listens to a socket, so that it can be tried"
+@pytest.mark.parametrize("code", programs(on="socket_text_stream"))
+def test_a_program_of_a_document_on_a_socket(code: str, tmp_path: Path) -> None:
     with LineServer() as server:
         app = tmp_path / "app.py"
-        app.write_text(re.sub(r'"localhost", \d+', f'"127.0.0.1", {server.port}', code))
+        code = re.sub(r'"localhost", \d+', f'"127.0.0.1", {server.port}', code)
+        app.write_text(code.replace('"/tmp/', f'"{tmp_path}/'))
         with Program([str(app)]) as program:
             server.accept()
             server.send("to be or not to be")
@@ -86,6 +104,28 @@ def test_a_program_of_a_document(code: str, tmp_path: Path) -> None:
             program.interrupt()
             status, complaint = program.end()
     assert status == 0, complaint
+
+
+@pytest.mark.parametrize("code", programs(on=None))
+def test_a_program_of_a_document_that_ends_by_itself(code: str, tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(code.replace('"/tmp/', f'"{tmp_path}/'))
+    with Program([str(app)]) as program:
+        status, complaint = program.end()
+    assert status == 0, complaint
+
+
+FILES = [document for document in DOCUMENTS if FILE_BLOCK.search(document.read_text())]
+
+
+@pytest.mark.parametrize("document", FILES, ids=relative)
+def test_the_files_of_a_document(document: Path, tmp_path: Path) -> None:
+    for name, code in FILE_BLOCK.findall(document.read_text()):
+        (tmp_path / name).write_text(code)
+    arguments = ["-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-c", os.devnull, str(tmp_path)]
+    with Program(["-m", "pytest", *arguments]) as program:
+        status, complaint = program.end()
+    assert status == 0, "\n".join([*program.seen, complaint])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
@@ -120,3 +160,20 @@ def test_the_methods_that_the_migration_guide_names_exist() -> None:
         named = {name for cell in cells for name in re.findall(r"`(?:ssc\.|ms\.\w+\.)?([a-z]\w*)", cell)}
         assert len(named) >= 15
         assert [name for name in sorted(named - {"context", "ms"}) if not hasattr(owner, name)] == []
+
+
+def test_the_page_of_listeners_has_every_event_with_its_attributes() -> None:
+    from millstream.observe import events
+
+    text = Path(REPOSITORY, "docs", "listeners.md").read_text()
+    rows = {
+        name: row
+        for row in text.splitlines()
+        if row.startswith("| ")
+        for name in re.findall(r"`([A-Z]\w+)`", row.partition(" | ")[0])
+    }
+    assert set(rows) == {kind.__name__ for kind in get_args(events.Event)}
+    for kind in get_args(events.Event):
+        if kind is not events.OutputCompleted:  # "The same as OutputStarted, and ..."
+            public = {name for name in dir(kind) if not name.startswith("_")}
+            assert public <= set(re.findall(r"`(\w+)`", rows[kind.__name__])), kind
