@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from millstream.model.ports.receiver import Receiver
     from millstream.model.ports.replayable_source import Plan, ReplayableSource, SourceReport, Split
     from millstream.model.ports.sink import Sink, SinkLineage
+    from millstream.model.server_sent_event import ServerSentEvent
     from millstream.observe.events import (
         BatchAttemptFailed,
         BatchCompleted,
@@ -90,6 +91,7 @@ _HOMES: Final = {
     "ReceiverStopped": "millstream.observe.events",
     "ReplayableSource": "millstream.model.ports.replayable_source",
     "SchemaRegistryDecoder": "millstream.sources.kafka.schemas.schema_registry_decoder",
+    "ServerSentEvent": "millstream.model.server_sent_event",
     "Sink": "millstream.model.ports.sink",
     "SinkLineage": "millstream.model.ports.sink",
     "SourceReport": "millstream.model.ports.replayable_source",
@@ -146,6 +148,7 @@ __all__ = [
     "ReceiverStopped",
     "ReplayableSource",
     "SchemaRegistryDecoder",
+    "ServerSentEvent",
     "Sink",
     "SinkLineage",
     "SourceReport",

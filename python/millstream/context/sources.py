@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from millstream.context.file_sources import FileSourceMethods
 from millstream.context.http_sources import HttpSourceMethods
 from millstream.context.kafka_sources import KafkaSourceMethods
+from millstream.context.service_sources import ServiceSourceMethods
 from millstream.context.socket_sources import SocketSourceMethods
 from millstream.errors import ArgumentTypeError, ConfigurationError, shown
 from millstream.graph.inputs import FeedInput, QueueInput
@@ -24,7 +25,9 @@ from millstream.stream.pushed import PushedStream
 T = TypeVar("T")
 
 
-class SourceMethods(FileSourceMethods, HttpSourceMethods, KafkaSourceMethods, SocketSourceMethods):
+class SourceMethods(
+    FileSourceMethods, HttpSourceMethods, KafkaSourceMethods, ServiceSourceMethods, SocketSourceMethods
+):
     """Methods that make streams."""
 
     def stream(

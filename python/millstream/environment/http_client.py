@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -74,6 +75,29 @@ def shown_service(url: str) -> str:
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+
+
+def request_headers(token: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Give the headers of a request with its token, as text that can be sent.
+
+    Raises:
+        ConfigurationError: one cannot be sent; the value is not shown.
+
+    Example:
+        >>> request_headers("s3cret", {"X-Kind": "ids"})
+        {'X-Kind': 'ids', 'authorization': 'Bearer s3cret'}
+    """
+    made = {**(headers or {}), **({} if token is None else {"authorization": f"Bearer {token}"})}
+    for name, value in made.items():
+        is_text = isinstance(name, str) and isinstance(value, str)
+        if not is_text or not name or not (name + value).isascii() or any(c in name + value for c in "\r\n\0"):
+            raise ConfigurationError(
+                "A header cannot be sent.",
+                # Why not the value: it may be a secret.
+                detail=f"The header {shown(name)}.",
+                hint="Names and values are ASCII text without line ends; strip the line end of one read from a file.",
+            )
+    return made
 
 
 class _HideUrls(logging.Filter):

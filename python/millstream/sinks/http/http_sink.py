@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeAlias
 
 from millstream.environment.environment import Environment
-from millstream.environment.http_client import checked_url, shown_service
+from millstream.environment.http_client import checked_url, request_headers, shown_service
 from millstream.environment.logger import logger
 from millstream.errors import ArgumentTypeError, ConfigurationError, DataError, LifecycleError, shown
 from millstream.model.batch import Batch
@@ -72,9 +72,7 @@ class HttpSink(Sink[Any]):
     ) -> None:
         _check_policies(format, on_refused, dead_letters)
         self._url = checked_url(url, "save_to_http")
-        secrets = _headers_checked(
-            {**(headers or {}), **({} if token is None else {"authorization": f"Bearer {token}"})}
-        )
+        secrets = request_headers(token, headers)
         self._target: HttpTarget | None = HttpTarget(
             self._url, secrets, format, timeout_s, retries, retry_pause_s, concurrency
         )
@@ -215,16 +213,3 @@ def _check_policies(format: str, on_refused: str, dead_letters: object) -> None:
             detail=f"on_refused={on_refused!r}, dead_letters={shown(dead_letters)}.",
             hint='Give on_refused="dead_letter" and dead_letters="some/directory", or neither.',
         )
-
-
-def _headers_checked(headers: Mapping[Any, Any]) -> dict[str, str]:
-    for name, value in headers.items():
-        is_text = isinstance(name, str) and isinstance(value, str)
-        if not is_text or not name or not (name + value).isascii() or any(c in name + value for c in "\r\n\0"):
-            raise ConfigurationError(
-                "A header cannot be sent.",
-                # Why not the value: it may be a secret.
-                detail=f"The header {shown(name)}.",
-                hint="Names and values are ASCII text without line ends; strip the line end of one read from a file.",
-            )
-    return dict(headers)
