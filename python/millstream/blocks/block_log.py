@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from millstream.blocks.log import Log, LogRecord
+from millstream.blocks.log import Bytes, Log, LogRecord
 from millstream.encoding.codec import decode, encode
+from millstream.encoding.encoded_table import encoded_table
 from millstream.errors import DataError, EncodingError
 from millstream.model.partition import Columns, PartitionData
 from millstream.model.ports.block_feed import Block, BlockStore
@@ -144,9 +145,8 @@ class BlockLog(BlockStore):
         self._log.close()
 
 
-def _encoded(input: str, data: PartitionData, records: int, batch_ms: int, position: Any, invalid: int) -> bytes:
+def _encoded(input: str, data: PartitionData, records: int, batch_ms: int, position: Any, invalid: int) -> Bytes:
     form = "rows" if not isinstance(data, Columns) else "values" if data.scalar else "columns"
-    values = _plain(data)
     header = encode(
         {
             "input": input,
@@ -157,8 +157,9 @@ def _encoded(input: str, data: PartitionData, records: int, batch_ms: int, posit
             "form": form,
         }
     )
+    before = len(header).to_bytes(_LENGTH_BYTES, "little") + header
     try:
-        body = encode(values)
+        return encoded_table(data.table, before) if isinstance(data, Columns) else before + encode(_plain(data))
     except EncodingError as error:
         raise EncodingError(
             f"A record of the input {input} cannot be kept in the write-ahead log.",
@@ -166,7 +167,6 @@ def _encoded(input: str, data: PartitionData, records: int, batch_ms: int, posit
             hint="Store plain data, dataclasses or Arrow tables, register the type with ms.register_type, or run "
             "without checkpoint=.",
         ) from error
-    return b"".join((len(header).to_bytes(_LENGTH_BYTES, "little"), header, body))
 
 
 def records_of(block: Block) -> Any:
