@@ -27,6 +27,7 @@ class OpenSegment:
     Attributes:
         durable: how much of it is certain, bytes: 0, or whole groups.
         failed: whether a group failed; then it takes no more.
+        groups: how many it has.
     """
 
     def __init__(self, id: SegmentId, file: AppendFile, size_bytes: int) -> None:
@@ -39,6 +40,7 @@ class OpenSegment:
         self.durable = 0
         self._next = id.first
         self.failed = False
+        self.groups = 0
 
     @staticmethod
     def needed_bytes(previous: int, records: int, payload_bytes: int) -> int:
@@ -55,6 +57,10 @@ class OpenSegment:
         """Say whether a group fits into the space that was set aside."""
         needed = GROUP_HEADER_BYTES + records * RECORD_HEADER_BYTES + payload_bytes
         return self.durable + needed <= self._size_bytes and not self.failed
+
+    def has_room_for(self, groups: int) -> bool:
+        """Say whether a segment of this size holds so many groups like those that it has."""
+        return groups * self.durable <= self.groups * self._size_bytes
 
     def begin(
         self,
@@ -97,6 +103,7 @@ class OpenSegment:
             pieces.insert(0, header)
         self._file.append(pieces)
         self.failed = False
+        self.groups += 1
         self.durable = offset + size
         self._next = runs[-1][0] + len(runs[-1][1]) if runs else next
 

@@ -16,6 +16,15 @@ from millstream.errors import CorruptSegmentError, MillstreamError, StorageUnava
 SEGMENT_BYTES = 8 << 20
 """Size of a segment where nothing else is said: a minute of the decisions of 500 batches a second, read in 5 ms."""
 
+FEW_GROUPS = 4
+"""A segment that has no room for so many groups of its mean size is small for them: to make it takes more syncs."""
+
+GROWN_GROUPS = 8
+"""How many groups of the size at hand the next one takes then."""
+
+GROWN_BYTES_MAX = 64 << 20
+"""How large that makes it at most, bytes."""
+
 READ_TRIES_MAX = 5
 """How often a reader beside a driver looks; between two looks a file can vanish, or two groups appear in one read."""
 
@@ -35,7 +44,8 @@ class SegmentLog(GroupedLog):
     Args:
         storage: where the files are; must have `append_file`.
         folder: the folder of this log alone.
-        segment_bytes: when a segment is full; a group that is larger gets a segment of its size.
+        segment_bytes: when a segment is full; a group that is larger gets a segment of its size. Where groups are so
+            large that few fill one, segments become larger, up to 64 MiB.
         read_only: change nothing, as for a look at the checkpoint of a program that runs.
 
     Attributes:
@@ -153,22 +163,24 @@ class SegmentLog(GroupedLog):
             return
         segment = self._segment
         if segment is None or not segment.has_room(count, payload_bytes):
+            is_small = segment is not None and not segment.has_room_for(FEW_GROUPS)
             self._give_up_segment()
-            segment = self._begin_segment(count, payload_bytes)
+            segment = self._begin_segment(count, payload_bytes, GROWN_GROUPS if is_small else 1)
             segment.begin(groups, self._released, runs[0].first, self._closed_segments)
             self._sizes[segment.id] = segment.size_bytes
             self._remove_garbage()
         else:
             segment.append(groups, self._released, runs[0].first)
 
-    def _begin_segment(self, count: int, payload_bytes: int) -> OpenSegment:
+    def _begin_segment(self, count: int, payload_bytes: int, groups: int) -> OpenSegment:
         closed = self._closed_segments
         id = SegmentId(self._certain_next, self._next_counter)
         self._next_counter += 1
         # Why noted first: whatever fails from here on leaves at most a file that does not count.
         self._garbage.append(id)
         file = f"{self._folder}/{id.name}"
-        size_bytes = max(self._segment_bytes, OpenSegment.needed_bytes(len(closed), count, payload_bytes))
+        needed_bytes = OpenSegment.needed_bytes(len(closed), count, payload_bytes)
+        size_bytes = max(self._segment_bytes, needed_bytes, min(groups * needed_bytes, GROWN_BYTES_MAX))
         self._segment = OpenSegment(id, self._storage.append_file(file, size_bytes=size_bytes), size_bytes)
         return self._segment
 

@@ -44,7 +44,8 @@ def encoded_table(table: pa.Table, before: bytes = b"") -> memoryview:
     if stream_bytes + _BIN_HEAD_BYTES_MAX >= 1 << 32:
         return memoryview(before + encode(table))  # Which refuses it.
     heads = before + _heads(stream_bytes)
-    data = memoryview(bytearray(len(heads) + stream_bytes))
+    # Why Arrow's memory: it is not cleared first, and some of it was used before and is at hand.
+    data = memoryview(pa.allocate_buffer(len(heads) + stream_bytes)).cast("B")
     data[: len(heads)] = heads
     _write(table, pa.FixedSizeBufferWriter(pa.py_buffer(data[len(heads) :])))
     return data.toreadonly()
