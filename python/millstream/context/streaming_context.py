@@ -32,6 +32,7 @@ from millstream.graph.transform import TransformNode
 from millstream.graph.union import UnionNode
 from millstream.model.arity import wants_batch
 from millstream.model.durations import Duration, duration_ms
+from millstream.model.html_table import html_table
 from millstream.model.label import Label
 from millstream.observe.event_bus import EventBus
 from millstream.observe.listener import StreamingListener
@@ -431,6 +432,21 @@ class StreamingContext(SourceMethods):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop(graceful=error is None)
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        graph, driver = self.program.graph, self._driver
+        failure = None if driver is None or driver.failure is None else str(driver.failure)
+        return html_table(
+            f"StreamingContext {self.name}",
+            [
+                ("state", self.state),
+                ("batch interval", f"{self.batch_interval:g} s"),
+                ("inputs", ", ".join(node.name for node in graph.inputs)),
+                ("outputs", ", ".join(output.name for output in graph.outputs)),
+                ("stopped by", failure),
+            ],
+        )
 
     def __repr__(self) -> str:
         return f"<StreamingContext {self.name!r}, {self.state}, a batch every {self.batch_interval:g} s>"

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from millstream.model.html_table import html_table
+
 
 @dataclass(frozen=True, slots=True)
 class BatchInput:
@@ -47,6 +49,12 @@ class Batch:
         """The batch time as an aware datetime in UTC."""
         return datetime.fromtimestamp(self.time_ms / 1000, UTC)
 
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        given = [(f"input {name}", _shown(of)) for name, of in self.inputs.items()]
+        rows = [("time", self.time.isoformat()), ("id", self.id), ("attempt", self.attempt), *given]
+        return html_table(f"Batch {self.time_ms}", rows)
+
     @property
     def id(self) -> str:
         """An identity that every attempt of this batch shares, in every run; the idempotency key for outside systems.
@@ -54,3 +62,8 @@ class Batch:
         In a function of an output operation no other output, and no other history of a program, shares it.
         """
         return f"{self.output}-{self.time_ms}" if self.output else str(self.time_ms)
+
+
+def _shown(given: BatchInput) -> str:
+    records = "" if given.records is None else f"{given.records} records"
+    return ": ".join(part for part in (records, given.description) if part) or "unknown"

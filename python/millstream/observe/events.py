@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from millstream.model.html_table import html_table
+
 BatchStep: TypeAlias = Literal["plan", "run", "commit", "finish"]
 
 
@@ -150,6 +152,23 @@ class BatchCompleted:
     outputs: tuple[OutputCompleted, ...]
     invalid: Mapping[str, int] = field(default_factory=dict)
     lags: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        return html_table(
+            f"Batch {self.batch_time_ms}",
+            [
+                *(
+                    (f"input {name}", self.inputs.get(name) or f"{count} records")
+                    for name, count in self.records.items()
+                ),
+                *((f"output {output.name}", f"{output.duration_ms:.1f} ms") for output in self.outputs),
+                ("scheduling delay", f"{self.scheduling_delay_ms:.1f} ms"),
+                ("processing", f"{self.processing_ms:.1f} ms"),
+                ("attempts", self.attempts),
+                *((f"invalid in {name}", count) for name, count in self.invalid.items()),
+            ],
+        )
 
     @property
     def records_total(self) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from millstream.errors import ArgumentTypeError, GraphError, ShippingError, shown
 from millstream.graph.node import Node
+from millstream.model.html_table import html_table
 from millstream.model.label import Label
 from millstream.rdd.arguments import check_function
 from millstream.rdd.core import label
@@ -62,8 +63,31 @@ class StreamCore(Generic[T_co]):
             hint="Put streams together by operators, such as join or transform_with, outside of functions.",
         )
 
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: the operators on the way to it, from the inputs on."""
+        nodes: dict[str, Node] = {}
+        waiting = [self.node]
+        while waiting:
+            node = waiting.pop()
+            if node.id not in nodes:
+                nodes[node.id] = node
+                waiting += node.parents
+        # The order in which they were added is the order of the flow.
+        way = [node for node in self.program.graph.nodes if node.id in nodes]
+        return html_table(
+            f"DStream {self.node.id}, a batch every {self.node.slide_ms / 1000:g} s",
+            [(node.id, _described(node)) for node in way],
+        )
+
     def __repr__(self) -> str:
         return f"<DStream {self.node.id} of {self.node.label.site}>"
+
+
+def _described(node: Node) -> str:
+    """Say which operator a node is, where it was added, and what it reads."""
+    at = f" at {node.label.site}" if node.label.site else ""
+    of = f", of {', '.join(parent.id for parent in node.parents)}" if node.parents else ""
+    return f"{node.label.operator}{at}{of}"
 
 
 def node_of(stream: Any, program: Program, at: Label) -> Node:
