@@ -15,11 +15,13 @@ import millstream as ms
 from millstream.blocks.block_log import BLOCK, _stored
 from millstream.blocks.segment_log import SegmentLog
 from millstream.environment.local_storage import LocalStorage
-from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchSkipped, DriverStarted
+from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchSkipped
+from millstream.recovery.history import History
 from millstream.recovery.identity import read_identity
 from millstream.recovery.log_journal import LogJournal
 from millstream.recovery.records import decision_of
 from millstream.sinks.read_committed import committed_batches
+from millstream.state.downtime import uptime_ms
 from tests.kill.archive import all_records
 from tests.kill.program import IDLE_S, RECENT_S, RECENT_SLIDE_S, SUMS_S, TIMED_OUT
 
@@ -36,7 +38,7 @@ class PlannedBatch:
 
     Attributes:
         time_ms: its time.
-        downtimes: (after, length) of those before it, milliseconds.
+        uptime_ms: its time less what of the downtimes lies before it.
         sent: its records of the sender, in order.
         read: those of files.
         positions: of the sender's blocks in it.
@@ -44,7 +46,7 @@ class PlannedBatch:
     """
 
     time_ms: int
-    downtimes: list[tuple[int, int]]
+    uptime_ms: int
     sent: list[Pair] = field(default_factory=list)
     read: list[Pair] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -63,9 +65,10 @@ def journalled(folder: Path, complain: Callable[[str], None]) -> list[PlannedBat
     }
     plans: dict[int, BatchPlanned] = {}
     done: list[int] = []
-    downtimes: dict[int, int] = {}
+    history = History()
     for record in all_records(archive, checkpoint, "journal"):
         decision = decision_of(record)
+        history.take(decision, record.number)
         if isinstance(decision, BatchPlanned):
             earlier = plans.setdefault(decision.time_ms, decision)
             if earlier.inputs != decision.inputs:
@@ -74,8 +77,6 @@ def journalled(folder: Path, complain: Callable[[str], None]) -> list[PlannedBat
                 complain(f"batch {decision.time_ms} was planned after {max(plans)}")
         elif isinstance(decision, BatchDone) and decision.time_ms not in done:
             done.append(decision.time_ms)
-        elif isinstance(decision, DriverStarted) and decision.down_since_ms is not None:
-            downtimes[decision.down_since_ms] = decision.time_ms - decision.down_since_ms
         elif isinstance(decision, BatchSkipped):
             complain(f"batch {decision.time_ms} was skipped")
     if done != sorted(done):
@@ -84,7 +85,7 @@ def journalled(folder: Path, complain: Callable[[str], None]) -> list[PlannedBat
         complain(f"batches that were planned and never done: {sorted(missing)}")
     batches = []
     for time_ms in sorted(plans):
-        batch = PlannedBatch(time_ms, [span for span in downtimes.items() if span[0] < time_ms])
+        batch = PlannedBatch(time_ms, uptime_ms(time_ms, history.downtimes))
         for plan in plans[time_ms].inputs:
             for number in plan.blocks:
                 batch.positions.append(blocks[number].position)
@@ -129,11 +130,10 @@ class Reference:
         steps: dict[str, list[Any]] = {}
         for key, n in batch.pairs:
             before, _ = self._running.get(key, (0, 0))
-            self._running[key] = (before + n, batch.time_ms)
+            self._running[key] = (before + n, batch.uptime_ms)
             steps.setdefault(key, []).append((key, n, before + n))
         for key, (total, since_ms) in list(self._running.items()):
-            down_ms = sum(length_ms for after_ms, length_ms in batch.downtimes if after_ms >= since_ms)
-            if batch.time_ms - since_ms - down_ms > round(IDLE_S * 1000):
+            if batch.uptime_ms - since_ms > round(IDLE_S * 1000):
                 del self._running[key]
                 steps[key] = [(key, TIMED_OUT, total)]
         return [row for key in sorted(steps) for row in steps[key]]

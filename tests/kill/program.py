@@ -26,7 +26,7 @@ from tests.kill.crash_points import CrashPoints
 INTERVAL_S = 0.02
 RECENT_S, RECENT_SLIDE_S = 2.0, 0.04
 SUMS_S = 4.0
-IDLE_S = 600.0
+IDLE_S = 0.3
 CHECKPOINT_INTERVAL_S = 0.15
 TIMED_OUT = -1
 """What stands in the place of a record where a key was idle for too long."""

@@ -104,6 +104,17 @@ def kept_sessions(ssc: ms.StreamingContext, sim: Connections) -> None:
     _write_sessions(sim.stream("numbers", limit=9), sim)
 
 
+def slid_sessions(ssc: ms.StreamingContext, sim: Connections) -> None:
+    """The same beside a window with a longer slide, whose overdue times have batches that lie in a downtime."""
+    numbers = sim.stream("numbers", limit=9)
+    _write_sessions(numbers, sim)
+    numbers.window(6.0, 2.0).write_to(sim.sink("last"))
+
+
+def _slid_sessions(outcome: Outcome) -> dict[str, dict[int, Rows]]:
+    return _sessions(outcome) | _window(outcome)
+
+
 def _write_sessions(numbers: ms.DStream[int], sim: Connections) -> None:
     spec: ms.StateSpec[int, int, int, Any] = ms.StateSpec(_session, timeout=TIMEOUT_S)
     pairs = numbers.map(lambda n: (_session_key(n), n))
@@ -204,6 +215,7 @@ PROGRAMS: dict[str, Simulated] = {
     ),
     "sessions": Simulated(sessions, {"numbers": NUMBERS}, _sessions, _all_sessions_ended, {"settle": 8}),
     "kept_sessions": Simulated(kept_sessions, {"numbers": NUMBERS}, _sessions, _all_sessions_ended, {"settle": 8}),
+    "slid_sessions": Simulated(slid_sessions, {"numbers": NUMBERS}, _slid_sessions, options={"settle": 8}),
     "inverse_window": Simulated(inverse_window, {"numbers": NUMBERS}, _inverse_window, options={"settle": 7}),
     "window": Simulated(window, {"numbers": NUMBERS}, _window, options={"settle": 8}),
 }

@@ -74,7 +74,6 @@ def assembled(
         batches = BatchWork(graph, backend, journal, bus, clock, durability)
         committed = _opened(batches, durability, environment)
         undo.callback(batches.close, in_order=False)
-        unfinished = None if durability is None else _handed_over(durability, batches, committed)
         if any(node.gives_columns for node in graph.inputs):
             import_module("pyarrow")  # Now, so that the first batch need not wait for it.
         # The grid begins after everything that takes time, or the first batch would be late.
@@ -82,6 +81,7 @@ def assembled(
         begin_ms = origin_ms + math.floor((steady.wall_ms() - origin_ms) / interval_ms) * interval_ms
         zero_ms = program.zero_ms = begin_ms if durability is None else origin_ms
         batches.begin(zero_ms)
+        unfinished = None if durability is None else _handed_over(durability, batches, committed, begin_ms)
         started = _started(program, settings, zero_ms, begin_ms if planned_ms is None else planned_ms, unfinished)
         number = None if durability is None else durability.number
         receivers = ReceiverWork(graph, bus, clock, interval_ms, zero_ms, number)
@@ -112,10 +112,10 @@ def _opened(batches: BatchWork, durability: Durability | None, environment: Envi
 
 
 def _handed_over(
-    durability: Durability, batches: BatchWork, committed: Mapping[str, int | None]
+    durability: Durability, batches: BatchWork, committed: Mapping[str, int | None], begin_ms: int
 ) -> UnfinishedBatch | None:
     """Settle what the sinks say, and have the batch that was left undone run again."""
-    durability.sinks_opened(committed)
+    durability.sinks_opened(committed, begin_ms)
     durability.persist_feeds()
     recovered = durability.recovered
     if recovered is None:

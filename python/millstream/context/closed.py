@@ -9,6 +9,7 @@ from millstream.errors import LifecycleError
 from millstream.execution.backend import Backend
 from millstream.execution.task import Task
 from millstream.model.batch import Batch
+from millstream.state.downtime import Downtime
 from millstream.state.table_format import TableFormat
 from millstream.state.table_load import TableLoad
 
@@ -51,6 +52,10 @@ class ClosedBackend(Backend):
         raise closed()
 
     def load_state(self, loads: Sequence[TableLoad], done_ms: int) -> NoReturn:
+        """Refuse."""
+        raise closed()
+
+    def note_downtimes(self, downtimes: Sequence[Downtime]) -> NoReturn:
         """Refuse."""
         raise closed()
 

@@ -40,7 +40,6 @@ from millstream.recovery.decisions import (
     StateDelta,
 )
 from millstream.recovery.matching import match_tables
-from millstream.state.downtime import Downtime
 from millstream.state.table_identity import TableIdentity
 
 
@@ -124,7 +123,7 @@ class Durability:
         )
         self._state.begin()
         if stored_program is not None:
-            self._load(stored_program, started)
+            self._load(stored_program)
         self._find_blocks()
         if history.done_ms is not None and _form(stored_program) != _form(started.program):
             whole = [
@@ -150,7 +149,7 @@ class Durability:
             "tables": [asdict(table) for table in self._state.tables],
         }
 
-    def _load(self, program: Mapping[str, Any], started: DriverStarted) -> None:
+    def _load(self, program: Mapping[str, Any]) -> None:
         """Fill the state with what the checkpoint holds, matched with the operators of this program."""
         history = self.journal.history
         stored = {table["table"]: TableIdentity(**table) for table in program["tables"]}
@@ -166,7 +165,6 @@ class Durability:
             },
             history.done_ms,
             stored={table: stored[was] for table, was in matching.pairs.items()},
-            downtimes=[Downtime(from_ms, to_ms - from_ms) for from_ms, to_ms in history.downtimes_with(started)],
         )
 
     def _find_blocks(self) -> None:
@@ -221,8 +219,12 @@ class Durability:
             )
         return PlannedInput.of_blocks([self._undone_blocks[number] for number in plan.blocks])
 
-    def sinks_opened(self, committed: Mapping[str, int | None]) -> None:
-        """Journal what the sinks say, and refuse one that knows more than the journal.
+    def sinks_opened(self, committed: Mapping[str, int | None], begin_ms: int) -> None:
+        """Journal what the sinks say, and refuse one that knows more than the journal; a downtime ends here.
+
+        Args:
+            committed: the newest batch that each output has committed.
+            begin_ms: the last time of the grid; the first batch that is new is due an interval later.
 
         Raises:
             IncompatibleCheckpointError: a sink is ahead of the newest planned batch.
@@ -240,7 +242,9 @@ class Durability:
             if newest_ms is not None and newest_ms == self.journal.history.skipped_ms:
                 what, detail = "was skipped, but a sink has committed it", f"The output {output} has committed it."
                 self._report(newest_ms, what, detail, "on_divergence")
-        self.journal.append(SinksOpened(round(self._clock.wall_ms()), dict(committed)))
+        self.journal.append(SinksOpened(round(self._clock.wall_ms()), dict(committed), begin_ms))
+        if downtimes := self.journal.history.downtimes:
+            self._state.note_downtimes(downtimes)
 
     def persist_feeds(self) -> None:
         """Tell every feed that its blocks have to be durable before they are acknowledged."""

@@ -10,6 +10,7 @@ from millstream.execution.table_tasks import dump_tasks
 from millstream.execution.task import Task
 from millstream.model.batch import Batch
 from millstream.model.partition import PartitionData
+from millstream.state.downtime import Downtime
 from millstream.state.state_change import StateChange
 from millstream.state.table_format import TableFormat
 from millstream.state.table_load import TableDump, TableLoad
@@ -102,6 +103,14 @@ class Backend(ABC):
 
         Raises:
             UserCodeError: a function that brings values up to date raised.
+        """
+
+    @abstractmethod
+    def note_downtimes(self, downtimes: Sequence[Downtime]) -> None:
+        """Say when the program was down, so that no key grows idle in these times; before the first batch.
+
+        Args:
+            downtimes: oldest first; they do not overlap.
         """
 
     @abstractmethod

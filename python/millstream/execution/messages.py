@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from millstream.encoding.rows import OUT_OF_BAND_BYTES_MIN, Frame
 from millstream.execution.packed import PackedForm
 from millstream.execution.task_form import TaskForm
+from millstream.state.downtime import Downtime
 from millstream.state.rows import StateRows
 
 FramesForm: TypeAlias = Sequence[Any]
@@ -22,6 +23,7 @@ COMMIT: Final = "commit"
 ROLL_BACK: Final = "roll_back"
 DROP: Final = "drop"
 PERSIST: Final = "persist"
+DOWN: Final = "down"
 
 BEFORE_TASKS: Final = -1
 """No task was at fault: what they need could not be made in the worker."""
@@ -61,12 +63,14 @@ class LoadState(NamedTuple):
 
     Attributes:
         formats: how tables are written to the state log, packed, by operator; None where there is none.
+        downtimes: when the program was down, oldest first.
         tables: of each the operator, the partition, slices of the last snapshot packed together or None, deltas of
             committed batches after it, deltas of batches in flight.
         views: rows that the driver still names: number, operator, partition, kind of rows.
     """
 
     formats: bytes | None
+    downtimes: Sequence[Downtime]
     tables: Sequence[tuple[str, int, Frame | None, Sequence[Frame], Sequence[Frame]]]
     views: Sequence[tuple[int, str, int, type[StateRows]]]
 
@@ -82,7 +86,8 @@ class RunTasks(NamedTuple):
         ended_objects: numbers that will not be named again.
         ended_data: likewise.
         state: what became of batches since the last message: `COMMIT` or `ROLL_BACK` and the batch time, ms; `DROP`
-            and 0, when all state is to be forgotten; `PERSIST` and packed formats, in which tables are to be written.
+            and 0, when all state is to be forgotten; `PERSIST` and packed formats, in which tables are to be written;
+            `DOWN` and when the program was down.
         snapshot_of: operator and partition of a table that the driver wants a snapshot of, or None.
         broadcasts: number and frames of each value that the worker has not got.
         ended_broadcasts: numbers whose values will not be asked for again.

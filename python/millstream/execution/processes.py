@@ -30,6 +30,7 @@ from millstream.model.accumulator import apply_accumulators
 from millstream.model.batch import Batch
 from millstream.model.partition import PartitionData
 from millstream.rdd.operations import Collect, Count
+from millstream.state.downtime import Downtime
 from millstream.state.state_change import StateChange
 from millstream.state.table_format import TableFormat
 from millstream.state.table_load import TableLoad
@@ -195,6 +196,12 @@ class ProcessesBackend(Backend):
                 assert isinstance(reader, StepReader)
                 link = self._links[task.partition % len(self._links)]
                 link.state.replicas.load(reader.operator_id, task.partition, done_ms, snapshot)
+
+    def note_downtimes(self, downtimes: Sequence[Downtime]) -> None:
+        """Say when the program was down; workers learn it with their next tasks."""
+        with self._lock:
+            for link in self._links:
+                link.state.note_downtimes(downtimes)
 
     def worker_pids(self) -> list[int]:
         """Give the process ids of the workers that are there; waits until those that start are ready."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from millstream.execution.messages import COMMIT, DROP, PERSIST, ROLL_BACK, LoadState, View
+from millstream.execution.messages import COMMIT, DOWN, DROP, PERSIST, ROLL_BACK, LoadState, View
 from millstream.execution.replicas import Replicas
+from millstream.state.downtime import Downtime
 
 
 class RemoteState:
@@ -21,6 +22,7 @@ class RemoteState:
         self.replicas = Replicas()
         self.untold: list[tuple[str, Any]] = []
         self._formats: bytes | None = None
+        self._downtimes: tuple[Downtime, ...] = ()
         self._touched: set[int] = set()
 
     def note_empty(self) -> None:
@@ -39,10 +41,13 @@ class RemoteState:
             views: rows that the driver still names, by their numbers.
         """
         tables = self.replicas.images()
-        if not tables and self._formats is None:
+        if not tables and self._formats is None and not self._downtimes:
             return None
         return LoadState(
-            self._formats, tables, [(number, view.operator, view.partition, view.kind) for number, view in views]
+            self._formats,
+            self._downtimes,
+            tables,
+            [(number, view.operator, view.partition, view.kind) for number, view in views],
         )
 
     def shows(self, view: View, batch_ms: int) -> bool:
@@ -78,9 +83,15 @@ class RemoteState:
         self._formats = formats
         self.untold.append((PERSIST, formats))
 
+    def note_downtimes(self, downtimes: Sequence[Downtime]) -> None:
+        """Have all tables know when the program was down."""
+        self._downtimes = tuple(downtimes)
+        self.untold.append((DOWN, self._downtimes))
+
     def drop(self) -> None:
         """Have all state forgotten."""
         self.replicas = Replicas()
         self._formats = None
+        self._downtimes = ()
         self._touched.clear()
         self.untold.append((DROP, 0))

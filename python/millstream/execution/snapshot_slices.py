@@ -70,7 +70,7 @@ def whole_snapshot(table: StateTable) -> bytes:
 
 def joined(slices: Sequence[bytes]) -> Snapshot:
     """Make the snapshot of its slices."""
-    batch_ms, hidden_count, downtimes = unpack(slices[0])
+    batch_ms, hidden_count = unpack(slices[0])
     values: dict[Any, Any] = {}
     idle: dict[int, list[Any]] = {}
     for data in slices[1:]:
@@ -80,7 +80,7 @@ def joined(slices: Sequence[bytes]) -> Snapshot:
         else:
             idle.setdefault(touched_ms, []).extend(part)
     buckets = tuple((ms, tuple(keys)) for ms, keys in idle.items())
-    return Snapshot(batch_ms, values, buckets, hidden_count, downtimes)
+    return Snapshot(batch_ms, values, buckets, hidden_count)
 
 
 def batch_of(slices: Sequence[bytes]) -> int | None:
@@ -90,7 +90,7 @@ def batch_of(slices: Sequence[bytes]) -> int | None:
 
 
 def _slices(snapshot: Snapshot) -> Iterator[bytes]:
-    yield pack((snapshot.batch_ms, snapshot.hidden_count, snapshot.downtimes))
+    yield pack((snapshot.batch_ms, snapshot.hidden_count))
     for part in _runs(snapshot.values.items()):
         yield pack((None, dict(part)))
     for touched_ms, keys in snapshot.idle:

@@ -13,6 +13,7 @@ from millstream.execution.table_tasks import load_tasks
 from millstream.execution.task import Task
 from millstream.model.accumulator import apply_accumulators, drain_accumulators
 from millstream.model.batch import Batch
+from millstream.state.downtime import Downtime
 from millstream.state.state_change import StateChange
 from millstream.state.table_format import TableFormat
 from millstream.state.table_load import TableLoad
@@ -78,6 +79,10 @@ class ThreadsBackend(Backend):
     def load_state(self, loads: Sequence[TableLoad], done_ms: int) -> None:
         """Fill tables with stored state."""
         self.run(load_tasks(loads), Batch(done_ms))
+
+    def note_downtimes(self, downtimes: Sequence[Downtime]) -> None:
+        """Say when the program was down."""
+        self.executor.state.note_downtimes(downtimes)
 
     def close(self) -> None:
         """End what tasks have left running on their event loop."""

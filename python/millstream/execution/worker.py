@@ -22,6 +22,7 @@ from millstream.execution.executor import Executor
 from millstream.execution.messages import (
     BEFORE_TASKS,
     COMMIT,
+    DOWN,
     HELD_PIECE_RECORDS_MIN,
     PERSIST,
     ROLL_BACK,
@@ -196,6 +197,8 @@ class Worker:
                 state.rollback(given)
             elif what == PERSIST:
                 self._formats = unpack(given)
+            elif what == DOWN:
+                state.note_downtimes(given)
             else:
                 state.clear()
                 self._formats = {}
@@ -302,6 +305,7 @@ class Worker:
     def _load_state(self, message: LoadState) -> None:
         state = self._executor.state
         self._formats = {} if message.formats is None else unpack(message.formats)
+        state.note_downtimes(message.downtimes)
         for operator, partition, snapshot, deltas, open_deltas in message.tables:
             table = state.table(operator, partition)
             with collection_paused():

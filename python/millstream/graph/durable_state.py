@@ -46,6 +46,10 @@ class StateHolder(Protocol):
         """Fill tables."""
         ...
 
+    def note_downtimes(self, downtimes: Sequence[Downtime]) -> None:
+        """Say when the program was down."""
+        ...
+
     def state_snapshots(self, dumps: Sequence[TableDump], done_ms: int) -> list[StateChange]:
         """Write out whole tables."""
         ...
@@ -158,8 +162,6 @@ class DurableState:
         done_ms: int | None,
         *,
         stored: Mapping[str, TableIdentity] | None = None,
-        idle_shift_ms: int = 0,
-        downtimes: Sequence[Downtime] = (),
     ) -> None:
         """Fill the tables with what a checkpoint holds, as of one batch; called before the first batch, after `begin`.
 
@@ -171,31 +173,31 @@ class DurableState:
                 oldest first; the first may be a snapshot. Other tables start empty.
             done_ms: the newest batch that is done, milliseconds; later changes are left out. None: there was none.
             stored: what the checkpoint knows of the stored tables, by the id in this program; None: as in this program.
-            idle_shift_ms: how much later than it would have been the next batch time is, milliseconds.
-            downtimes: the earlier times in which the program was down, oldest first.
 
         Raises:
             UserCodeError: a migrate function or the filter of a window raised.
             IncompatibleCheckpointError: the tables do not fit this program.
             DataError: a chunk cannot be decoded.
         """
-        down, loads = tuple(downtimes), list[TableLoad]()
-        if done_ms is not None:
-            down = (*down, Downtime(done_ms, idle_shift_ms)) if idle_shift_ms else down
-            loads = self._load_stored(tables, done_ms, stored, down)
-        if down:
-            # Keys that the batch left undone before the downtime touches when it runs again did not grow idle in it.
-            new = [table for table in self._tables if table not in self._windows and table not in tables]
-            loads += [self._load(table, (), None, None, down) for table in new]
+        if done_ms is None:
+            return
+        loads = self._load_stored(tables, done_ms, stored)
         if loads:
-            self._backend.load_state(loads, done_ms if done_ms is not None else 0)
+            self._backend.load_state(loads, done_ms)
+
+    def note_downtimes(self, downtimes: Sequence[Downtime]) -> None:
+        """Say when the program was down, before the first batch.
+
+        Args:
+            downtimes: oldest first; they do not overlap. Keys do not grow idle in them, in no table.
+        """
+        self._backend.note_downtimes(downtimes)
 
     def _load_stored(
         self,
         tables: Mapping[str, Sequence[Chunks]],
         done_ms: int,
         stored: Mapping[str, TableIdentity] | None,
-        down: tuple[Downtime, ...],
     ) -> list[TableLoad]:
         """Fill the windows, and give what fills the other tables."""
         loads: list[TableLoad] = []
@@ -208,16 +210,15 @@ class DurableState:
                 carries_on = self._nodes[table].id in tables
                 self._windows[table].load(chunks, done_ms, upgrade, self._backend.held, carries_on=carries_on)
             else:
-                loads.append(self._load(table, partitions, done_ms, upgrade, down))
+                loads.append(self._load(table, partitions, done_ms, upgrade))
         return loads
 
     def _load(
         self,
         table: str,
         stored: Sequence[Chunks],
-        done_ms: int | None,
+        done_ms: int,
         upgrade: Upgrade | None,
-        downtimes: tuple[Downtime, ...],
     ) -> TableLoad:
         node = self._nodes[table]
         step, partitioner = _keyed(node)
@@ -231,7 +232,7 @@ class DurableState:
                 hint=f"Run it with {len(stored)} partitions.",
             )
         partitions = partitioner.partitions if is_spread else None
-        load = LoadStep(node.label, step, _options_of(node).reading_codec(), partitions, done_ms, upgrade, downtimes)
+        load = LoadStep(node.label, step, _options_of(node).reading_codec(), partitions, done_ms, upgrade)
         return TableLoad(table, load, _by_partition(stored, partitioner.partitions))
 
     def _upgrade(self, table: TableIdentity, stored: TableIdentity) -> Upgrade | None:

@@ -147,7 +147,7 @@ class CheckpointWriter:
             positions=history.positions_now(),
             blocks=history.blocks.plain(),
             block_positions=dict(history.block_positions),
-            downtimes=tuple(history.downtimes),
+            downtimes=tuple((after_ms, until_ms) for after_ms, until_ms in history.downtimes),
         )
 
     def _wait(self, *, raising: bool = False) -> None:

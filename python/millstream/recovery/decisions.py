@@ -130,8 +130,9 @@ class DriverStarted:
     Attributes:
         epoch: counts the drivers of the lineage, from 1.
         time_ms: wall time, milliseconds since the epoch.
-        down_since_ms: the newest batch that was planned before. What lies between it and `time_ms` is downtime, in
-            which no key grows idle, because an input kept its records meanwhile. None: there is no such input.
+        down_since_ms: the newest batch that was planned before. From there on to where batches can be made again,
+            which `SinksOpened` says, is downtime, in which no key grows idle, because an input kept its records
+            meanwhile. None: there is no such input, or no batch was planned before.
         program: what a later start compares itself with: plain data about inputs, outputs and tables.
     """
 
@@ -143,15 +144,18 @@ class DriverStarted:
 
 @dataclass(frozen=True, slots=True)
 class SinksOpened:
-    """What the sinks said when a driver opened them.
+    """What the sinks said when a driver opened them; everything is open now, and batches can be made.
 
     Attributes:
         time_ms: wall time, milliseconds since the epoch.
         committed: for every output operation the newest batch that its sink reports, or None.
+        begin_ms: the last time of the grid before; the next batch time is due an interval later. None: journalled by
+            a version that counted the start of the driver as the end of a downtime.
     """
 
     time_ms: int
     committed: Mapping[str, int | None]
+    begin_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +193,7 @@ class CheckpointWritten:
         positions: where each replayable input goes on after the batch.
         blocks: the numbers of the blocks that batches up to this one had, as `NumberSet.plain` gives them.
         block_positions: for each pushed input with positions that of the newest block that a batch had.
-        downtimes: spans (from, to] in which no driver ran, milliseconds since the epoch, oldest first.
+        downtimes: spans (from, to] in which no batch could be made, milliseconds since the epoch, oldest first.
     """
 
     time_ms: int

@@ -20,6 +20,7 @@ from millstream.recovery.decisions import (
     StateDelta,
 )
 from millstream.recovery.number_set import NumberSet
+from millstream.state.downtime import Downtime, with_downtime
 
 DOWNTIMES_MAX = 1_000
 """Spans of downtime that are remembered; keys that were idle for so many restarts count the oldest as idle time."""
@@ -43,7 +44,8 @@ class History:
             came later are in the write-ahead log, which is not released before they are planned.
         checkpoints: the newest CheckpointWritten, at most two, oldest first.
         deltas: the state deltas of done batches after the newest checkpoint, oldest first.
-        downtimes: spans (from, to] in which no driver ran.
+        downtimes: in which no batch could be made, oldest first; they do not overlap.
+        started: the newest DriverStarted, as long as nothing says that its driver can make batches.
         unsettled: deltas of batches that are not done.
         skipped_ms: the newest batch that was skipped, or None.
 
@@ -66,7 +68,8 @@ class History:
     block_positions: dict[str, Any] = field(default_factory=dict)
     checkpoints: list[CheckpointWritten] = field(default_factory=list)
     deltas: list[StateDelta] = field(default_factory=list)
-    downtimes: list[tuple[int, int]] = field(default_factory=list)
+    downtimes: tuple[Downtime, ...] = ()
+    started: DriverStarted | None = None
     unsettled: list[StateDelta] = field(default_factory=list)
     skipped_ms: int | None = None
     _own: set[str] = field(default_factory=set, repr=False, compare=False)
@@ -95,7 +98,7 @@ class History:
                 if self.undone is not None and self.undone.time_ms == decision.time_ms:
                     self.prepared = decision
             case SinksOpened():
-                pass  # For people: a new driver asks the sinks itself.
+                self._begin_batches(decision)
             case BatchDone():
                 self._finish(decision.time_ms)
             case BatchSkipped():
@@ -110,16 +113,15 @@ class History:
     def _start(self, started: DriverStarted) -> None:
         self.epoch = max(self.epoch, started.epoch)
         self.program = started.program
-        self.downtimes = self.downtimes_with(started)
+        self.started = started
 
-    def downtimes_with(self, started: DriverStarted) -> list[tuple[int, int]]:
-        """Give the downtimes as they are once a driver has started."""
-        since_ms = started.down_since_ms
-        if since_ms is None or started.time_ms <= since_ms:
-            return self.downtimes
-        # A driver that planned nothing was not up: the span goes on.
-        earlier = [span for span in self.downtimes if span[0] != since_ms]
-        return [*earlier, (since_ms, started.time_ms)][-DOWNTIMES_MAX:]
+    def _begin_batches(self, opened: SinksOpened) -> None:
+        """Note the downtime that ends here. What the sinks said is for people: a new driver asks them itself."""
+        started, self.started = self.started, None
+        if started is None or started.down_since_ms is None:
+            return
+        begin_ms = started.time_ms if opened.begin_ms is None else opened.begin_ms
+        self.downtimes = with_downtime(self.downtimes, started.down_since_ms, begin_ms)[-DOWNTIMES_MAX:]
 
     def _plan(self, planned: BatchPlanned, number: int) -> None:
         if self.done_ms is not None and planned.time_ms <= self.done_ms:
@@ -179,7 +181,10 @@ class History:
     def _begin_from(self, written: CheckpointWritten) -> None:
         self.checkpoints = [*self.checkpoints, written][-2:]
         self.deltas = [delta for delta in self.deltas if delta.time_ms > written.time_ms]
-        self.downtimes = sorted({**dict(written.downtimes), **dict(self.downtimes)}.items())[-DOWNTIMES_MAX:]
+        # It has all that were known when it was written, and those of an earlier version may overlap.
+        self.downtimes = ()
+        for after_ms, until_ms in written.downtimes:
+            self.downtimes = with_downtime(self.downtimes, after_ms, until_ms)
         self.epoch = max(self.epoch, written.epoch)
         if self.program is None:
             self.program = written.program

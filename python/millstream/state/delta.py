@@ -8,7 +8,6 @@ from typing import Any
 
 from millstream.encoding.rows import Frame, pack, unpack
 from millstream.errors import ShippingError, shown
-from millstream.state.downtime import Downtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,12 @@ class Snapshot:
         values: every key with its value, in order of insertion.
         idle: for steps with a timeout: batch time, milliseconds, with the keys last touched then, in order.
         hidden_count: keys that the step leaves out of its rows.
-        downtimes: when the program was down and no key grew idle, oldest first; no part of the encoded form.
     """
 
     batch_ms: int | None
     values: dict[Any, Any]
     idle: tuple[tuple[int, tuple[Any, ...]], ...] = ()
     hidden_count: int = 0
-    downtimes: tuple[Downtime, ...] = ()
 
     def pack(self) -> bytes:
         """Encode for another process of this run."""

@@ -13,7 +13,6 @@ from millstream.model.batch import Batch
 from millstream.model.label import Label
 from millstream.model.partition import Rows
 from millstream.state.delta import Snapshot
-from millstream.state.downtime import Downtime
 from millstream.state.step import StateStep
 from millstream.state.stored_chunks import Chunks, read_chunks
 from millstream.state.table import StateTable
@@ -31,19 +30,16 @@ class LoadStep(StateStep):
         step: the step that works on the table later; it makes what an earlier program left fit.
         codec: decodes the values.
         partitions: over how many partitions the keys are spread anew; None where they stay as they are.
-        done_ms: the newest batch in the state, milliseconds; what is later was not done and is left out. None: there is
-            no state yet, and the table only learns when the program was down.
+        done_ms: the newest batch in the state, milliseconds; what is later was not done and is left out.
         upgrade: brings values of an earlier version up to date, or None.
-        downtimes: when the program was down, oldest first.
     """
 
     label: Label
     step: StateStep
     codec: Codec
     partitions: int | None
-    done_ms: int | None
+    done_ms: int
     upgrade: Upgrade | None
-    downtimes: tuple[Downtime, ...]
     initial: None = None
     changes_table = False
 
@@ -52,9 +48,6 @@ class LoadStep(StateStep):
         return self.advance(table, inputs, batch)
 
     def advance(self, table: StateTable, inputs: Sequence[Sequence[Rows]], batch: Batch) -> Rows:
-        if self.done_ms is None:
-            table.load(Snapshot(None, {}, downtimes=self.downtimes))
-            return []
         stored = [chunks for rows in inputs[0] for chunks in rows]
         with collection_paused():
             if self.partitions is None and self.upgrade is None:
@@ -67,9 +60,8 @@ class LoadStep(StateStep):
 
     def _load(self, table: StateTable, chunks: Chunks) -> None:
         """Make a table of the chunks of one stored partition."""
-        assert self.done_ms is not None  # Invariant: only what is done is stored.
         table.load(read_chunks(chunks, self.codec, self.done_ms))
-        table.go_on(self.done_ms, self.downtimes)
+        table.go_on(self.done_ms)
 
     def _spread(self, table: StateTable, stored: Sequence[Chunks]) -> Snapshot:
         """Put together what all stored partitions have of the keys of this one, and bring it up to date."""
@@ -88,7 +80,7 @@ class LoadStep(StateStep):
         if self.upgrade is not None:
             values = self._upgraded(values, self.upgrade)
         buckets = tuple((touched_ms, tuple(keys)) for touched_ms, keys in sorted(idle.items()))
-        return Snapshot(self.done_ms, values, buckets, downtimes=self.downtimes)
+        return Snapshot(self.done_ms, values, buckets)
 
     def _upgraded(self, values: dict[Any, Any], upgrade: Upgrade) -> dict[Any, Any]:
         """Bring every value up to date; a key whose new value is None is dropped."""

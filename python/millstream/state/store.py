@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from millstream.state.delta import Delta, Snapshot
+from millstream.state.downtime import Downtime
 from millstream.state.replica import ReplicaImage
 from millstream.state.state_change import StateChange
 from millstream.state.table import StateTable
@@ -31,12 +32,17 @@ class StateStore:
     def __init__(self) -> None:
         self._tables: dict[TableId, StateTable] = {}
         self._touched: dict[int, dict[TableId, StateTable]] = {}
+        self._downtimes: list[Downtime] = []
+
+    def note_downtimes(self, downtimes: Sequence[Downtime]) -> None:
+        """Say when the program was down, oldest first: in these times no key of any table grows idle."""
+        self._downtimes[:] = downtimes
 
     def table(self, operator: str, partition: int) -> StateTable:
         """Give the table of an operator and a partition, made empty when there is none yet."""
         table = self._tables.get((operator, partition))
         if table is None:
-            table = self._tables[operator, partition] = StateTable(operator, partition, self._begun)
+            table = self._tables[operator, partition] = StateTable(operator, partition, self._begun, self._downtimes)
         return table
 
     def _begun(self, batch_ms: int, table: StateTable) -> None:
@@ -89,8 +95,9 @@ class StateStore:
             touched.pop((operator, partition), None)
 
     def clear(self) -> None:
-        """Forget all tables."""
+        """Forget all tables, and when the program was down."""
         self._tables.clear()
+        self._downtimes.clear()
         self._touched.clear()
 
     def load(self, operator: str, partition: int, image: ReplicaImage) -> StateTable:

@@ -29,6 +29,7 @@ class StateTable:
         operator: whose state it is; an identity that survives a restart.
         partition: which partition of it.
         begun: called with the batch time and the table when a version is opened.
+        downtimes: when the program was down, oldest first; whoever owns it may change it between batches.
 
     Example:
         >>> table = StateTable("counts", 0)
@@ -44,7 +45,13 @@ class StateTable:
         "committed_ms", "operator", "partition", "versions",
     )  # fmt: skip
 
-    def __init__(self, operator: str, partition: int, begun: Callable[[int, StateTable], None] | None = None) -> None:
+    def __init__(
+        self,
+        operator: str,
+        partition: int,
+        begun: Callable[[int, StateTable], None] | None = None,
+        downtimes: Sequence[Downtime] = (),
+    ) -> None:
         self.operator = operator
         self.partition = partition
         self.begun = begun
@@ -54,7 +61,7 @@ class StateTable:
         self._idle = IdleIndex()
         self._expired_before_ms: int | None = None
         self._hidden_count = 0
-        self._downtimes: tuple[Downtime, ...] = ()
+        self._downtimes = downtimes
         self._views: WeakSet[StateRows] = WeakSet()
         self._lock = threading.Lock()
 
@@ -264,7 +271,7 @@ class StateTable:
         """Give all that is committed; the values are shared, but the table never changes them in place."""
         with self._lock:
             values, idle = self._committed.copy(), self._idle.dump()
-            return Snapshot(self.committed_ms, values, idle, self._hidden_count, self._downtimes)
+            return Snapshot(self.committed_ms, values, idle, self._hidden_count)
 
     def load(self, snapshot: Snapshot | None, deltas: Sequence[Delta] = (), open_deltas: Sequence[Delta] = ()) -> None:
         """Replace everything by a snapshot and what came after it.
@@ -281,7 +288,6 @@ class StateTable:
             self._idle = IdleIndex.load(snapshot.idle)
             self._expired_before_ms = None
             self._hidden_count = snapshot.hidden_count
-            self._downtimes = snapshot.downtimes
             self.committed_ms = snapshot.batch_ms
             for delta in deltas:
                 self._take_in(delta)
@@ -293,15 +299,13 @@ class StateTable:
             version.expired_before_ms = delta.expired_before_ms
             version.hidden_count = delta.hidden_count
 
-    def go_on(self, done_ms: int, downtimes: tuple[Downtime, ...]) -> None:
+    def go_on(self, done_ms: int) -> None:
         """Go on after a batch in which the table may not have been touched, and which may have been long ago.
 
         Args:
             done_ms: the newest batch that is done, milliseconds.
-            downtimes: when the program was down, oldest first.
         """
         self.committed_ms = done_ms
-        self._downtimes = downtimes
 
     @property
     def _name(self) -> str:

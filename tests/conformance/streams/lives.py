@@ -15,6 +15,7 @@ from millstream.model.batch import Batch
 from millstream.model.label import Label
 from millstream.rdd.lineage import held_rows
 from millstream.rdd.operations import Collect
+from millstream.state.downtime import Downtime
 from millstream.state.merge import merged
 from millstream.stream.dstream import DStream
 from millstream.stream.program import Program
@@ -65,6 +66,7 @@ class Life:
         partitions: partitions of a shuffle.
         log: what an earlier life left; None: there was none.
         interval_ms: the batch interval.
+        downtimes: when the program was down.
         load: further arguments for `DurableState.load`.
     """
 
@@ -76,6 +78,7 @@ class Life:
         partitions: int | None = None,
         log: StateLog | None = None,
         interval_ms: int = INTERVAL_MS,
+        downtimes: Sequence[Downtime] = (),
         **load: Any,
     ) -> None:
         self.backend = backend
@@ -94,6 +97,7 @@ class Life:
             load.setdefault("stored", {table: log.tables[table] for table in self.log.tables})
             self.durable.load({table: log.chunks[table] for table in self.log.tables}, log.done_ms, **load)
             self.log.done_ms = log.done_ms
+        self.durable.note_downtimes(downtimes)
 
     def run(self, time_ms: int, rows: Sequence[Any], *, attempts: int = 1, splits: int = 2) -> list[list[Any]]:
         """Run a batch and give the rows of each partition; all attempts but the last fail after their tasks."""

@@ -12,7 +12,8 @@ import pytest
 import millstream as ms
 from millstream.errors import IncompatibleCheckpointError, UserCodeError
 from millstream.execution.backend import Backend
-from millstream.graph.durable_state import Downtime, StateChange
+from millstream.graph.durable_state import StateChange
+from millstream.state.downtime import Downtime
 from millstream.stream.dstream import DStream
 from tests.conformance.streams.lives import INTERVAL_MS, Build, Life, StateLog
 
@@ -149,7 +150,7 @@ def timed(timeout: float | None) -> Build:
 def test_keys_do_not_grow_idle_while_the_program_is_down(backend: Backend) -> None:
     log = left_by(timed(2.5), backend, [("a", 1)], [("b", 1)])
     hour_ms = 3_600_000
-    life = Life(timed(2.5), backend, partitions=2, log=log, idle_shift_ms=hour_ms)
+    life = Life(timed(2.5), backend, partitions=2, log=log, downtimes=[Downtime(2_000, hour_ms + 2_000)])
     assert rows(life.run(hour_ms + 3_000, [("c", 1)])) == [("c", 1)]
     assert rows(life.run(hour_ms + 4_000, [])) == [("a", "out")]
     later = Life(
@@ -157,8 +158,7 @@ def test_keys_do_not_grow_idle_while_the_program_is_down(backend: Backend) -> No
         backend,
         partitions=2,
         log=log.followed_by(life.log),
-        idle_shift_ms=hour_ms,
-        downtimes=[Downtime(2_000, hour_ms)],
+        downtimes=[Downtime(2_000, hour_ms + 2_000), Downtime(hour_ms + 4_000, 2 * hour_ms + 4_000)],
     )
     assert rows(later.run(2 * hour_ms + 5_000, [])) == [("b", "out")]
     assert rows(later.run(2 * hour_ms + 6_000, [])) == [("c", "out")]
@@ -170,7 +170,7 @@ def test_a_worker_that_follows_another_knows_of_the_downtime() -> None:
     with ms.Context("processes", workers=1) as context:
         backend: Any = context.backend
         log = left_by(timed(2.5), backend, [("a", 1)], partitions=1)
-        life = Life(timed(2.5), backend, partitions=1, log=log, idle_shift_ms=10_000)
+        life = Life(timed(2.5), backend, partitions=1, log=log, downtimes=[Downtime(1_000, 11_000)])
         backend._links[0].place.kill()
         assert rows(life.run(12_000, [])) == []
         assert rows(life.run(14_000, [])) == [("a", "out")]

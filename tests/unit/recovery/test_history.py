@@ -51,6 +51,7 @@ def folded(*decisions: Decision) -> History:
     [
         DriverStarted(3, 5_000, 4_000, PROGRAM),
         SinksOpened(5_000, {"out": 4_000, "other": None}),
+        SinksOpened(5_000, {}, 4_000),
         BatchPlanned(
             1_000,
             0,
@@ -125,15 +126,41 @@ def test_a_checkpoint_replaces_what_is_before_it() -> None:
         assert history.checkpoint == decisions[-1]
 
 
+def started(epoch: int, since_ms: int, begin_ms: int) -> tuple[DriverStarted, SinksOpened]:
+    """What a driver journals that takes some time until it can make batches."""
+    return DriverStarted(epoch, begin_ms - 500, since_ms, PROGRAM), SinksOpened(begin_ms + 1, {}, begin_ms)
+
+
 def test_downtime_goes_on_until_a_driver_plans_a_batch() -> None:
     history = folded(
-        DriverStarted(1, 1_000, None, PROGRAM), planned(2_000), BatchDone(2_000),
-        DriverStarted(2, 9_000, 2_000, PROGRAM),
-        DriverStarted(3, 12_000, 2_000, PROGRAM), planned(12_000), BatchDone(12_000),
-        DriverStarted(4, 20_000, 12_000, PROGRAM),
+        DriverStarted(1, 1_000, None, PROGRAM), SinksOpened(1_000, {}, 1_000), planned(2_000), BatchDone(2_000),
+        *started(2, 2_000, 9_000),
+        *started(3, 2_000, 12_000), planned(12_000), BatchDone(12_000),
+        *started(4, 12_000, 20_000),
     )  # fmt: skip
-    assert history.downtimes == [(2_000, 12_000), (12_000, 20_000)]
+    assert history.downtimes == ((2_000, 12_000), (12_000, 20_000))
     assert history.epoch == 4
+
+
+def test_a_start_that_finds_an_overdue_batch_prolongs_the_downtime_that_it_lies_in() -> None:
+    history = folded(
+        planned(2_000), BatchDone(2_000),
+        *started(2, 2_000, 9_000), planned(4_000), BatchDone(4_000), planned(6_000),
+        *started(3, 6_000, 20_000), planned(6_000), BatchDone(6_000), planned(21_000), BatchDone(21_000),
+        *started(4, 21_000, 30_000),
+    )  # fmt: skip
+    assert history.downtimes == ((2_000, 20_000), (21_000, 30_000))
+
+
+def test_a_driver_that_could_not_make_batches_ends_no_downtime() -> None:
+    history = folded(planned(2_000), BatchDone(2_000), *started(2, 2_000, 9_000)[:1])
+    assert history.downtimes == ()
+
+
+def test_downtimes_of_the_first_format_are_read_as_ones_that_do_not_overlap() -> None:
+    journal = folded(DriverStarted(2, 9_400, 2_000, PROGRAM), SinksOpened(9_500, {}), planned(10_000))
+    assert journal.downtimes == ((2_000, 9_400),)
+    assert folded(written(9_000, 0, downtimes=((2_000, 9_400), (6_000, 20_400)))).downtimes == ((2_000, 20_400),)
 
 
 def test_a_journal_that_is_opened_again_knows_what_it_knew() -> None:

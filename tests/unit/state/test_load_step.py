@@ -24,7 +24,7 @@ CODEC = Codec()
 def loaded(stored: list[list[bytes]], partition: int, partitions: int | None, timeout_ms: int | None) -> StateTable:
     table = StateTable("counts", partition)
     step = MapWithState(lambda key, value, state: None, AT, timeout_ms)
-    load = LoadStep(AT, step, CODEC, partitions, 9_000, None, ())
+    load = LoadStep(AT, step, CODEC, partitions, 9_000, None)
     load.run(table, [[stored]], Batch(9_000))
     return table
 

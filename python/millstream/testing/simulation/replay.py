@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from millstream.context.streaming_context import StreamingContext
+from millstream.control.facts import BatchDue
 from millstream.environment.environment import Environment
 from millstream.environment.rng import seeded_rng
 from millstream.model.batch import Batch
@@ -30,7 +31,8 @@ def replay(
 ) -> dict[str, dict[int, list[Any]]]:
     """Run the program of a world over batches that are given.
 
-    It stops in order, and starts again, where the other had a downtime, in which no key grows idle.
+    It stops in order, and starts again, where the other had a downtime, in which no key grows idle. A batch that
+    lies in one was overdue: it comes after the start, as there.
 
     Args:
         world: whose program and options are taken.
@@ -49,10 +51,8 @@ def replay(
         for batch in batches:
             while left and left[0][0] < batch.time_ms:
                 run.stop()
-                # A little earlier: the moment was rounded, and the batch of that very time may follow.
-                run.start(left.pop(0)[1] - 0.4)
-            run.clock.leap(batch.time_ms)
-            run.check(batch.time_ms)
+                run.start(left.pop(0)[1])
+            run.reach(batch.time_ms)
     finally:
         run.stop()
     return run.outputs
@@ -99,9 +99,17 @@ class _Replay(Connections):
         assert self._ssc is not None
         return self._ssc._driver
 
-    def check(self, time_ms: int) -> None:
-        """Refuse a replay that went another way."""
+    def reach(self, time_ms: int) -> None:
+        """Come to a batch, and run it.
+
+        Raises:
+            ViolationError: the program goes another way.
+        """
         assert self._ssc is not None
+        if time_ms < self._driver._next_due_ms:
+            self._driver._store_blocks(time_ms)
+            self._driver.post(BatchDue(time_ms))
+        self.clock.leap(time_ms)
         if self._ssc.state == "stopped":
             self._ssc.await_termination(0)
         planned_ms = self._driver._machine._admission.planned_ms

@@ -33,7 +33,8 @@ class Outcome:
         batches: all batches, in order of batch time.
         outputs: for each sink of the simulation the rows of every batch, by batch time.
         zero_ms: the zero time of the grid, from which slides are counted.
-        downtimes: spans (from, to] in which no driver ran, as the journal has them, milliseconds since the epoch.
+        downtimes: spans (from, to] in which no batch could be made, as the journal has them, milliseconds since the
+            epoch. Overdue batches may lie in them.
         lives: how often the program was started.
         points: how many places were passed where it may crash.
         faults: how often each fault happened.
@@ -219,7 +220,7 @@ class Simulation:
             [world.batches[time_ms] for time_ms in sorted(world.batches)],
             {name: dict(sorted(table.batches.items())) for name, table in sorted(world.tables.items())},
             durability.checkpoint.identity.zero_time_ms,
-            list(history.downtimes),
+            [(after_ms, until_ms) for after_ms, until_ms in history.downtimes],
             self._lives,
             world.points,
             world.counts,
