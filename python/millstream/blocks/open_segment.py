@@ -41,6 +41,7 @@ class OpenSegment:
         self._next = id.first
         self.failed = False
         self.groups = 0
+        self._header_bytes = 0
 
     @staticmethod
     def needed_bytes(previous: int, records: int, payload_bytes: int) -> int:
@@ -58,9 +59,10 @@ class OpenSegment:
         needed = GROUP_HEADER_BYTES + records * RECORD_HEADER_BYTES + payload_bytes
         return self.durable + needed <= self._size_bytes and not self.failed
 
-    def has_room_for(self, groups: int) -> bool:
-        """Say whether a segment of this size holds so many groups like those that it has."""
-        return groups * self.durable <= self.groups * self._size_bytes
+    @property
+    def mean_bytes(self) -> float:
+        """The mean size of its groups, 0 without any."""
+        return (self.durable - self._header_bytes) / self.groups if self.groups else 0.0
 
     def begin(
         self,
@@ -76,6 +78,7 @@ class OpenSegment:
         from millstream._core import segment_header
 
         header = segment_header(self.id, released, [(*closed.id, closed.end, closed.next) for closed in previous])
+        self._header_bytes = len(header)
         self._put(runs, released, next, header)
 
     def append(self, runs: Sequence[tuple[int, Sequence[tuple[int, Bytes]]]], released: int, next: int) -> None:
