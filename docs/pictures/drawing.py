@@ -15,7 +15,7 @@ STYLE = """
     .card { fill: #f7f8fa; stroke: #d5d9e0 } .box { fill: #fff; stroke: #aeb5c0 }
     text { font: 12px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace; fill: #24292f }
     .time { fill: #59626f; font-family: system-ui, 'DejaVu Sans', sans-serif } .code { font-weight: 600 }
-    .reach { stroke: #7c8694; stroke-width: 2; fill: none } .point { fill: #7c8694 }
+    .reach { stroke: #7c8694; stroke-width: 2; fill: none } .line { stroke: #aeb5c0; stroke-dasharray: 2 4 }
     .c0 { fill: #dde3ea } .c1 { fill: #bfe3f2 } .c2 { fill: #ffdcae } .c3 { fill: #cdebc1 } .c4 { fill: #f3cbdc }
     @media (prefers-color-scheme: dark) {
       .card { fill: #22262e; stroke: #3d444f } .box { fill: #2d323c; stroke: #59626f }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from docs.pictures import schemes
 from docs.pictures.drawing import Stream, draw
 
 import millstream as ms
@@ -137,16 +138,9 @@ FAMILIES = {
 
 def pictures() -> dict[str, str]:
     """Draw all pictures, by the names of their files without `.svg`."""
-    drawn = {name: family.picture() for name, family in FAMILIES.items()}
-    drawn["outputs"] = draw(
-        "What tasks stage is seen by nobody; a commit makes a batch visible, once, also when an attempt failed.",
-        [
-            Stream("words", [["to", "be"], ["or", "not"], ["to", "be"]]),
-            Stream("staged by a first attempt, which fails in the second batch", [["to", "be"], ["or"], ["to", "be"]]),
-            Stream("staged by a second attempt", [None, ["or", "not"], None]),
-            Stream(
-                "what a reader sees", [["to", "be"], ["to", "be", "or", "not"], ["to", "be", "or", "not", "to", "be"]]
-            ),
-        ],
-    )
-    return drawn
+    return {
+        "batches": schemes.batches(),
+        "services": schemes.services(),
+        "outputs": schemes.outputs(),
+        **{name: family.picture() for name, family in FAMILIES.items()},
+    }
