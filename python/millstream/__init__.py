@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from millstream.model.ports.receiver import Receiver
     from millstream.model.ports.replayable_source import Plan, ReplayableSource, SourceReport, Split
     from millstream.model.ports.sink import Sink, SinkLineage
+    from millstream.model.refused import Refused
     from millstream.model.server_sent_event import ServerSentEvent
     from millstream.observe.events import (
         BatchAttemptFailed,
@@ -89,6 +90,7 @@ _HOMES: Final = {
     "ReceiverFailed": "millstream.observe.events",
     "ReceiverStarted": "millstream.observe.events",
     "ReceiverStopped": "millstream.observe.events",
+    "Refused": "millstream.model.refused",
     "ReplayableSource": "millstream.model.ports.replayable_source",
     "SchemaRegistryDecoder": "millstream.sources.kafka.schemas.schema_registry_decoder",
     "ServerSentEvent": "millstream.model.server_sent_event",
@@ -146,6 +148,7 @@ __all__ = [
     "ReceiverFailed",
     "ReceiverStarted",
     "ReceiverStopped",
+    "Refused",
     "ReplayableSource",
     "SchemaRegistryDecoder",
     "ServerSentEvent",

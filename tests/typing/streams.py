@@ -43,6 +43,14 @@ def batch_aware(numbers: ms.DStream[int]) -> None:
     assert_type(numbers.map(stamp), ms.DStream[tuple[int, int]])
 
 
+def tried(lines: ms.DStream[str]) -> None:
+    numbers, refused = lines.try_map(int, errors=ValueError)
+    assert_type(numbers, ms.DStream[int])
+    assert_type(refused, ms.DStream[ms.Refused[str]])
+    assert_type(lines.try_flat_map(str.split)[0], ms.DStream[str])
+    lines.try_map(3)  # type: ignore[call-overload]
+
+
 def awaited(numbers: ms.DStream[int]) -> None:
     async def looked_up(number: int) -> str:
         return str(number)

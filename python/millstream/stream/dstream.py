@@ -9,12 +9,14 @@ from millstream.stream.outputs import OutputMethods
 from millstream.stream.pairs import PairMethods
 from millstream.stream.persistence import PersistenceMethods
 from millstream.stream.state import StateMethods
+from millstream.stream.tries import TryMethods
 from millstream.stream.windows import WindowMethods
 
 
 class DStream(
     NarrowMethods[T_co],
     AsyncMethods[T_co],
+    TryMethods[T_co],
     PairMethods[T_co],
     WindowMethods[T_co],
     StateMethods[T_co],
