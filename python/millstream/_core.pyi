@@ -955,6 +955,52 @@ class KafkaReader:
         """Take what happened to the connections since the last call: `failed` or `recovered`, and a sentence."""
 
 @final
+class KafkaGroup:
+    """A member of a consumer group; used by one thread.
+
+    Args:
+        options: of librdkafka, with `group.id`.
+        topics: names, or patterns that begin with `^`.
+
+    Raises:
+        KafkaClientError: an option cannot work.
+    """
+
+    def __new__(cls, options: dict[str, str], topics: list[str]) -> KafkaGroup: ...
+    def poll(self, wait_s: float, most: int) -> tuple[str, Any, Any] | None:
+        """Give what comes next; None when nothing came in time.
+
+        Returns:
+            `("records", columns, [(topic, partition, next offset), ...])`: all that is there, up to `most`;
+            `("given", [(topic, partition), ...], False)`: to be assigned;
+            `("taken", [(topic, partition), ...], lost)`: to be given back by `unassign`; where they are lost, others
+            may read them already; `("out_of_range", [(topic, partition)], False)`: to go on elsewhere.
+
+        Raises:
+            KafkaClientError: the group or the brokers refuse.
+        """
+
+    def assign(self, partitions: list[tuple[str, int, int]]) -> None:
+        """Read partitions that were given from these offsets on; -2: from the first, -1: from the end."""
+
+    def unassign(self, partitions: list[tuple[str, int]]) -> None:
+        """Give back partitions that were taken."""
+
+    def go_on(self, moved: list[tuple[str, int, int]], all: list[tuple[str, int, int]]) -> None:
+        """Go on at other offsets of partitions; `all` are those that are assigned, with where each goes on."""
+
+    def pause(self, partitions: list[tuple[str, int]], paused: bool) -> None:
+        """Fetch nothing of partitions for now and drop what was fetched, or go on."""
+
+    def commit(self, offsets: list[tuple[str, int, int]], wait_s: float) -> None:
+        """Commit offsets, in the background after the wait."""
+
+    def leave(self, wait_s: float) -> None:
+        """Leave the group."""
+
+    def events(self) -> list[tuple[str, str]]:
+        """Take what happened to the connections since the last call: `failed` or `recovered`, and one sentence."""
+
 class KafkaWatch:
     """A watch over topics and their offsets, by a thread of its own; what it knows is given without waiting.
 

@@ -42,7 +42,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Kind and detail of something that happened to the connections.
-type Event = (&'static str, String);
+pub type Event = (&'static str, String);
 
 /// Name, id, number of partitions, kind and text of the error.
 type TopicTuple = (String, String, i32, Option<&'static str>, Option<String>);
@@ -50,32 +50,32 @@ type TopicTuple = (String, String, i32, Option<&'static str>, Option<String>);
 /// Topic, partition, first offset, offset after the last one, leader epoch.
 type EndsTuple = (String, i32, i64, i64, i32);
 
-fn raise(py: Python<'_>, error: KafkaError) -> PyErr {
+pub fn raise(py: Python<'_>, error: KafkaError) -> PyErr {
     let exception = exception::KafkaClientError::new_err(error.text);
     let set = exception.value(py).setattr("kind", error.kind.name());
     set.err().unwrap_or(exception)
 }
 
-fn options(given: &HashMap<String, String>) -> Vec<(&str, &str)> {
+pub fn options(given: &HashMap<String, String>) -> Vec<(&str, &str)> {
     given
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect()
 }
 
-fn events(health: &Health) -> Vec<Event> {
+pub fn events(health: &Health) -> Vec<Event> {
     let taken = health.take_events().into_iter();
     taken.map(|event| (event.kind, event.detail)).collect()
 }
 
-fn seconds(timeout_s: f64) -> Duration {
+pub fn seconds(timeout_s: f64) -> Duration {
     Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::ZERO)
 }
 
 /// Records of a range as Arrow columns, to be taken over by `pyarrow.table`.
 #[pyclass(frozen, module = "millstream._core")]
-struct KafkaColumns {
-    batches: Vec<RecordBatch>,
+pub struct KafkaColumns {
+    pub batches: Vec<RecordBatch>,
 }
 
 #[pymethods]

@@ -15,6 +15,7 @@ mod group;
 mod hash;
 mod identity;
 mod kafka;
+mod kafka_group;
 mod kafka_record;
 mod key;
 mod lines;
@@ -58,6 +59,7 @@ mod _core {
         crate::group::register(module)?;
         crate::hash::register(module)?;
         crate::kafka::register(module)?;
+        crate::kafka_group::register(module)?;
         crate::kafka_record::register(module)?;
         crate::lines::register(module)?;
         crate::pairs::register(module)?;

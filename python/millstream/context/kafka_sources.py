@@ -13,6 +13,7 @@ from millstream.stream.dstream import DStream
 if TYPE_CHECKING:
     from millstream._core import KafkaRecord
     from millstream.sources.kafka.decoding import Decoder
+    from millstream.sources.kafka.group.group_member import GroupStart
     from millstream.sources.kafka.start import Start
 
 
@@ -121,3 +122,75 @@ class KafkaSourceMethods(SourceCore):
         )
         at = labelled("kafka_stream", name=name)
         return self._stream(source, at, max_records_per_batch, limit_name="max_records_per_batch")
+
+    def kafka_group_stream(
+        self,
+        servers: str | Iterable[str],
+        *,
+        group_id: str,
+        topics: str | Iterable[str] | None = None,
+        pattern: str | re.Pattern[str] | None = None,
+        start: GroupStart = "latest",
+        isolation: Literal["read_committed", "read_uncommitted"] = "read_committed",
+        on_offset_out_of_range: Literal["fail", "earliest", "latest"] = "fail",
+        max_records_per_s: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> DStream[KafkaRecord]:
+        """Make a stream of the records that a consumer group gives to this program.
+
+        The program is one member of the group: which Kafka partitions it reads is the group's to say, and changes when
+        members come and go. A thread of the driver receives; with a checkpoint a block of records is durable before its
+        offsets are committed to the group. A program that is started again from its checkpoint has each record once;
+        when a partition moves to a member with another checkpoint, what the old one had stored and not yet committed
+        comes to both. Without a checkpoint, what waits in memory when the process dies is lost.
+
+        Where one program reads a topic alone, `kafka_stream` is better: nothing is stored a second time, and workers
+        read side by side.
+
+        Args:
+            servers: `host:port` of brokers, several with commas between or in a list.
+            group_id: the group.
+            topics: names of topics.
+            pattern: instead, a regular expression (POSIX, extended) for whole names of topics; those that are made
+                later are read too.
+            start: where a partition begins of which nothing was stored or committed: `latest` or `earliest`. Once the
+                program has stored records, partitions and topics that are added begin with their first one.
+            isolation: `read_committed` waits for the end of transactions and leaves out those that were aborted;
+                `read_uncommitted` reads everything.
+            on_offset_out_of_range: what happens when the offset that comes next is gone: `fail` ends the receiver,
+                which is started again with growing pauses; `earliest` and `latest` go on at the first offset or at the
+                end, and listeners hear of the loss (`ReceiverFailed`, not down).
+            max_records_per_s: most records a second; None: no limit but back-pressure.
+            options: of the client library (librdkafka), such as `session.timeout.ms` or `group.instance.id`; what is
+                secret is never shown, logged or stored.
+            name: identity of the input.
+
+        Raises:
+            ConfigurationError: an argument cannot work.
+
+        Example:
+            >>> import millstream as ms
+            >>> ssc = ms.StreamingContext(1.0)
+            >>> lines = ssc.kafka_group_stream("localhost:9092", group_id="counters", topics=["lines"])
+        """
+        from millstream.sources.kafka.choices import one_of
+        from millstream.sources.kafka.client_options import ClientOptions
+        from millstream.sources.kafka.group.group_feed import KafkaGroupFeed
+        from millstream.sources.kafka.group.group_receiver import KafkaGroupReceiver
+        from millstream.sources.kafka.subscription import Subscription
+
+        one_of("start", start, ("earliest", "latest"))
+        one_of("isolation", isolation, ("read_committed", "read_uncommitted"))
+        one_of("on_offset_out_of_range", on_offset_out_of_range, ("fail", "earliest", "latest"))
+        receiver = KafkaGroupReceiver(
+            ClientOptions(servers, options),
+            Subscription(topics, pattern),
+            group_id,
+            start=start,
+            isolation=isolation,
+            on_offset_out_of_range=on_offset_out_of_range,
+            environment=self._environment,
+        )
+        feed = KafkaGroupFeed(receiver, self._environment, max_records_per_s)
+        return self._stream(feed, labelled("kafka_group_stream", name=name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, Protocol, TypeAlias
@@ -156,7 +156,10 @@ class FeedInput(InputNode):
 
     def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
         """Spread the blocks, in order, over as many partitions as Python functions can run at once."""
-        return Held(_spread(planned.blocks, run.runner.default_partitions))
+        parts = _spread(planned.blocks, run.runner.default_partitions)
+        make = self.feed.make
+        # Why here: blocks that come out of the write-ahead log are tables, and know no function.
+        return Held(parts if make is None else [_made(part, make) for part in parts])
 
 
 class SourceInput(InputNode):
@@ -252,6 +255,10 @@ def _spread(blocks: Sequence[Block], partitions: int) -> list[PartitionData]:
         return [_joined(blocks)]
     bounds = [len(blocks) * p // count for p in range(count + 1)]
     return [_joined(blocks[low:high]) for low, high in pairwise(bounds)]
+
+
+def _made(data: PartitionData, make: Callable[[Any], list[Any]]) -> PartitionData:
+    return Columns(data.table, scalar=data.scalar, make=make) if isinstance(data, Columns) else data
 
 
 def _joined(blocks: Sequence[Block]) -> PartitionData:

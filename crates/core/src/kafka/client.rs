@@ -32,15 +32,21 @@ impl Client {
     ///
     /// Later options win over earlier ones.
     pub fn consumer(options: &[(&str, &str)]) -> Result<Self> {
-        Self::new(ffi::rd_kafka_type_t::RD_KAFKA_CONSUMER, options)
+        Self::new(ffi::rd_kafka_type_t::RD_KAFKA_CONSUMER, options, 0)
+    }
+
+    /// Make a client that reads as a member of a group; what the group does comes as events of the consumer's queue.
+    pub fn member(options: &[(&str, &str)]) -> Result<Self> {
+        let events = ffi::RD_KAFKA_EVENT_REBALANCE;
+        Self::new(ffi::rd_kafka_type_t::RD_KAFKA_CONSUMER, options, events)
     }
 
     /// Make a client that writes.
     pub fn producer(options: &[(&str, &str)]) -> Result<Self> {
-        Self::new(ffi::rd_kafka_type_t::RD_KAFKA_PRODUCER, options)
+        Self::new(ffi::rd_kafka_type_t::RD_KAFKA_PRODUCER, options, 0)
     }
 
-    fn new(kind: ffi::rd_kafka_type_t, options: &[(&str, &str)]) -> Result<Self> {
+    fn new(kind: ffi::rd_kafka_type_t, options: &[(&str, &str)], events: i32) -> Result<Self> {
         let health = Arc::new(Health::default());
         let conf = Conf::of(options)?;
         let mut message = [0; ERROR_TEXT_BYTES];
@@ -48,7 +54,7 @@ impl Client {
         // that was made owns the configuration.
         let rk = unsafe {
             ffi::rd_kafka_conf_set_opaque(conf.0, Arc::as_ptr(&health).cast_mut().cast());
-            ffi::rd_kafka_conf_set_events(conf.0, ffi::RD_KAFKA_EVENT_ERROR);
+            ffi::rd_kafka_conf_set_events(conf.0, ffi::RD_KAFKA_EVENT_ERROR | events);
             ffi::rd_kafka_conf_set_background_event_cb(conf.0, Some(on_event));
             ffi::rd_kafka_conf_set_log_cb(conf.0, Some(on_log));
             ffi::rd_kafka_new(kind, conf.0, message.as_mut_ptr(), message.len())

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use rdkafka::bindings as ffi;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 
-use super::error::{KafkaError, Kind, Result};
+use super::error::{KafkaError, Kind, Result, text};
 
 /// A partition of a topic.
 pub type TopicPartition = (String, i32);
@@ -36,6 +36,27 @@ impl PartitionList {
     /// The list as the client library wants it.
     pub(super) fn as_ptr(&self) -> *mut ffi::rd_kafka_topic_partition_list_t {
         self.raw
+    }
+
+    /// Give the partitions of a list of the library.
+    ///
+    /// # Safety
+    /// The list is null or alive.
+    pub(super) unsafe fn named(
+        list: *const ffi::rd_kafka_topic_partition_list_t,
+    ) -> Vec<TopicPartition> {
+        if list.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: the list has `cnt` entries, whose names end with a zero.
+        unsafe {
+            (0..(*list).cnt as usize)
+                .map(|index| {
+                    let entry = &*(*list).elems.add(index);
+                    (text(entry.topic), entry.partition)
+                })
+                .collect()
+        }
     }
 
     /// Give offset, leader epoch and error of each entry, in the order in which they were added.

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod error;
 mod feed;
+pub mod group;
 pub mod health;
 mod kept;
 pub mod list;

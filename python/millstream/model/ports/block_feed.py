@@ -76,6 +76,9 @@ class BlockFeed(ABC):
     gives_columns: bool = False
     """Whether the blocks are columns: what these need is loaded at the start then."""
 
+    make: Callable[[Any], list[Any]] | None = None
+    """Makes the records of its blocks' tables, where they are more than dicts; a function of a module."""
+
     max_rate: float | None = None
     """The limit that the user gave it when it was made, records a second; a rate controller stays below it."""
 

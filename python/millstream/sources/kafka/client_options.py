@@ -40,6 +40,11 @@ _READING = {
     "queued.max.messages.kbytes": "16384",
 }
 
+_MEMBER = {
+    # A member that comes or goes takes nothing from the others that they keep.
+    "partition.assignment.strategy": "cooperative-sticky",
+}
+
 _SECRET_WORDS = ("password", "secret", "token", "key.pem", "jaas", "oauthbearer.config")
 
 
@@ -81,6 +86,18 @@ class ClientOptions:
         group = {} if group_id is None else {"group.id": group_id, "enable.auto.commit": "false"}
         # Why not the user's own: some are of reading alone, and the library refuses none of them.
         return {**_DEFAULTS, **self.given, **group, "bootstrap.servers": self.servers, "isolation.level": isolation}
+
+    def for_group(self, isolation: str, group_id: str) -> dict[str, str]:
+        """Give all options of a member of a consumer group."""
+        engine = {
+            "bootstrap.servers": self.servers,
+            "group.id": group_id,
+            "isolation.level": isolation,
+            "enable.partition.eof": "false",
+        }
+        # With the newer protocol the brokers share the partitions, and the library refuses this option.
+        own = {} if self.given.get("group.protocol") == "consumer" else _MEMBER
+        return {**_DEFAULTS, **_READING, **own, **self.given, **engine}
 
     def for_writing(self) -> dict[str, str]:
         """Give all options of a client that writes."""

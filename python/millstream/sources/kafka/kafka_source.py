@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from millstream.environment.logger import logger
-from millstream.errors import ConfigurationError, InvalidError, shown
+from millstream.errors import InvalidError
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, SourceReport, Split
+from millstream.sources.kafka.choices import above_zero, one_of
 from millstream.sources.kafka.client_options import ClientOptions
 from millstream.sources.kafka.decoding import Decoder, Decoding, OnUndecodable
 from millstream.sources.kafka.kafka_errors import as_error
@@ -78,19 +79,19 @@ class KafkaSource(ReplayableSource[Any]):
         read_timeout: float = 60.0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        _one_of("isolation", isolation, ("read_committed", "read_uncommitted"))
-        _one_of("on_offset_out_of_range", on_offset_out_of_range, ("fail", "earliest", "latest"))
-        _one_of("on_undecodable", on_undecodable, ("fail", "skip"))
-        _one_of("on_topic_change", on_topic_change, ("fail", "restart"))
+        one_of("isolation", isolation, ("read_committed", "read_uncommitted"))
+        one_of("on_offset_out_of_range", on_offset_out_of_range, ("fail", "earliest", "latest"))
+        one_of("on_undecodable", on_undecodable, ("fail", "skip"))
+        one_of("on_topic_change", on_topic_change, ("fail", "restart"))
         for name, seconds in (("refresh", refresh), ("start_timeout", start_timeout), ("read_timeout", read_timeout)):
-            _above_zero(name, seconds)
+            above_zero(name, seconds)
         for name, count in (
             ("min_records_per_partition", min_records_per_partition),
             ("max_records_per_partition", max_records_per_partition),
             ("max_records_per_task", max_records_per_task),
         ):
             if count is not None:
-                _above_zero(name, count)
+                above_zero(name, count)
         self.options = ClientOptions(servers, options)
         self.isolation = isolation
         self._subscription = Subscription(topics, pattern, partitions)
@@ -312,19 +313,3 @@ class KafkaSource(ReplayableSource[Any]):
         log = logger.info if report.kind == "reachable" else logger.warning
         log("%s: %s", self.name, report.message)
         self._reports.append(report)
-
-
-def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigurationError(
-            f"{name} has a value that it cannot have.",
-            detail=f"{name}={shown(value)}.",
-            hint=f"Give one of {', '.join(map(repr, choices))}.",
-        )
-
-
-def _above_zero(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-        raise ConfigurationError(
-            f"{name} must be above zero.", detail=f"{name}={shown(value)}.", hint="Give a number above zero."
-        )

@@ -56,6 +56,13 @@ class Subscription:
             return sorted(self._partitions)
         return self._topics or []
 
+    @property
+    def for_group(self) -> list[str]:
+        """What a consumer group subscribes to: names, or one pattern as the client library knows patterns."""
+        if self._pattern is not None:
+            return [f"^({self._pattern.pattern})$"]
+        return self.named
+
     def matching(self, names: Iterable[str]) -> list[str]:
         """Give those of the names that match the pattern, sorted."""
         assert self._pattern is not None

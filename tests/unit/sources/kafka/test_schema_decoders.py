@@ -81,7 +81,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
     ):
         with pytest.raises(ConfigurationError) as missing:
             make()
-        assert missing.value.hint == "pip install 'millstream[kafka-schemas]'"
+        assert missing.value.hint == 'pip install "millstream[kafka-schemas]"'
 
 
 def test_protobuf_messages_of_a_class() -> None:

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from millstream.environment.optional_package import optional_package
 from millstream.errors import ConfigurationError, shown
-from millstream.sources.kafka.schemas.extra import needed
 
 AvroSchema: TypeAlias = str | Mapping[str, Any] | Sequence[Any]
 """A schema as JSON text, or as what that text says."""
@@ -54,7 +54,7 @@ def parsed_avro(schema: AvroSchema, named: dict[str, Any] | None = None) -> Any:
     Raises:
         ConfigurationError: it is none, or fastavro is missing.
     """
-    fastavro = needed("fastavro", "Avro")
+    fastavro = optional_package("fastavro", extra="kafka-schemas", needed_by="AvroDecoder")
     try:
         said = _said(schema) if isinstance(schema, str) else schema
         return fastavro.parse_schema(said, named_schemas=named if named is not None else {})

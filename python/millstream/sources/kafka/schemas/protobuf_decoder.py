@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from millstream.environment.optional_package import optional_package
 from millstream.errors import ArgumentTypeError, shown
-from millstream.sources.kafka.schemas.extra import needed
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -47,7 +47,7 @@ def message_class(message: type[M]) -> type[M]:
     Raises:
         ArgumentTypeError: it is not.
     """
-    base = needed("google.protobuf.message", "Protobuf").Message
+    base = optional_package("google.protobuf.message", extra="kafka-schemas", needed_by="ProtobufDecoder").Message
     if isinstance(message, type) and issubclass(message, base):
         return message
     raise ArgumentTypeError(

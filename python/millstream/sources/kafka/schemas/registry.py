@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from millstream.environment.optional_package import optional_package
 from millstream.errors import ConfigurationError, SourceUnavailableError
-from millstream.sources.kafka.schemas.extra import needed
 
 _NOT_FOUND = (40401, 40402, 40403)
 """What a registry answers when it does not know the subject, the version or the schema."""
@@ -90,7 +90,9 @@ class SchemaRegistry:
         """Give the client for schemas in one form: it keeps what it was told, whatever form that had."""
         client = self._clients.get(form)
         if client is None:
-            module = needed("confluent_kafka.schema_registry", "A schema registry")
+            module = optional_package(
+                "confluent_kafka.schema_registry", extra="kafka-schemas", needed_by="SchemaRegistryDecoder"
+            )
             try:
                 client = self._clients[form] = module.SchemaRegistryClient(dict(self._options))
             except Exception as error:
