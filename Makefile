@@ -124,10 +124,11 @@ rust: setup  ## style, lints and tests of the core
 	$(call step,cargo test)
 	@cargo test --release --quiet --locked --package millstream-core
 
+# Neighbours stay in one process for as long as there is enough for the others: they share servers and the wheel.
 .PHONY: unit
 unit: setup  ## the tests in Python; PYTEST_ARGS chooses among them
 	$(call step,pytest)
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: kill
 kill: setup  ## kill a program RUNS times ten times, from seed SEED on, and check what it put out

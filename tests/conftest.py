@@ -21,20 +21,9 @@ settings.load_profile("millstream")
 
 _NUMBERS = itertools.count()
 
-# What takes long to make and is shared: where tests run in several processes, all that need it run in the same one.
-SHARED = ("kafka_cluster", "postgres_server", "s3_server", "wheel")
-
 BACKENDS = ["threads"]
 if importlib.util.find_spec("millstream.execution.processes") is not None:
     BACKENDS.append("processes")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share a server together, so that it is started once."""
-    for item in items:
-        needed = [shared for shared in SHARED if shared in getattr(item, "fixturenames", ())]
-        if needed:
-            item.add_marker(pytest.mark.xdist_group(needed[0]))
 
 
 @pytest.fixture(scope="session", params=BACKENDS)
