@@ -31,6 +31,7 @@ STORING_THREADS = 16
 """Bodies that are decoded or wait for disk or room at once: those that wait for the disk share one sync."""
 
 CONNECTIONS_MAX = 1_000
+BACKLOG = 1_024
 KEEP_ALIVE_S = 30
 STOP_S = 3
 """How long requests that are under way may take to end: less than the engine waits for the end of a receiver."""
@@ -167,9 +168,15 @@ class HttpReceiver(Receiver[T]):
 
     def _opened(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        # Why with its protocol: asyncio sends answers without delay only on connections that are known to be TCP.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
-            return socket.create_server((self.host, self._port), family=family, backlog=1024)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self.host, self._port))
+            listener.listen(BACKLOG)
+            return listener
         except OSError as error:
+            listener.close()
             taken = error.errno == errno.EADDRINUSE
             raise SourceUnavailableError(
                 f"{self.name} cannot listen: {'the port is taken' if taken else error.strerror or error}.",
