@@ -83,7 +83,9 @@ def test_what_may_pass_is_no_error_of_a_record() -> None:
             raise failures.pop()
         return number
 
-    clock, good, bad = ManualClock(), [], []
+    clock = ManualClock()
+    good: list[Any] = []
+    bad: list[Any] = []
     with ms.StreamingContext(1.0, environment=ms.Environment(clock), retry_pause=0.001) as ssc:
         taken, refused = ssc.queue_stream([[1, 2]]).try_map(asked)
         taken.collect_to(good)
@@ -100,7 +102,9 @@ def test_the_function_is_called_once_for_both_streams() -> None:
         calls.append(number)
         return odd(number)
 
-    clock, good, bad = ManualClock(), [], []
+    clock = ManualClock()
+    good: list[Any] = []
+    bad: list[Any] = []
     with ms.StreamingContext(1.0, environment=ms.Environment(clock)) as ssc:
         taken, refused = ssc.queue_stream([[1, 2, 3]]).try_map(asked)
         taken.collect_to(good)

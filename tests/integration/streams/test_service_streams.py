@@ -126,7 +126,12 @@ def test_a_stopped_stream_lets_its_service_go(running: Running, events: EventSer
     running.start(running.ssc.sse_stream(events.url, idle_timeout=None))
     events.connection()
     ended = threading.Event()
-    threading.Thread(target=lambda: (running.ssc.stop(), ended.set()), daemon=True).start()
+
+    def stop() -> None:
+        running.ssc.stop()
+        ended.set()
+
+    threading.Thread(target=stop, daemon=True).start()
     assert ended.wait(3.0), "the thread that reads was not woken"
 
 
