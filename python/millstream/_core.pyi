@@ -22,6 +22,7 @@ __all__ = [
     "InvalidLineError",
     "KafkaClientError",
     "KafkaColumns",
+    "KafkaProducer",
     "KafkaReader",
     "KafkaRecord",
     "KafkaWatch",
@@ -828,10 +829,14 @@ class KafkaClientError(Exception):
 
     Attributes:
         kind: what to do about it. `invalid`: an option cannot work; `unavailable`: it may pass; `authentication`,
-            `authorization`, `unknown_topic`; `out_of_range`: the offset is not in the partition; `other`.
+            `authorization`, `unknown_topic`; `out_of_range`: the offset is not in the partition; `record`: a record
+            that was written cannot be taken; `other`.
+        next: of a step of a transaction: `retry` the same call on the same producer, `abort` the transaction, or
+            `renew`: this producer can do nothing more.
     """
 
     kind: str
+    next: str
 
 @final
 class KafkaRecord:
@@ -1069,3 +1074,93 @@ class KafkaWatch:
     @property
     def trouble(self) -> str | None:
         """What is wrong with the connections."""
+
+@final
+class KafkaProducer:
+    """What writes records to Kafka, in bulk: Arrow columns go in, and the reports of what became of them are counted.
+
+    One thread at a time uses it. Waiting releases the GIL.
+
+    Args:
+        options: of librdkafka.
+
+    Raises:
+        KafkaClientError: an option cannot work.
+    """
+
+    def __new__(cls, options: dict[str, str]) -> KafkaProducer: ...
+    def begin(self) -> None:
+        """Begin to count anew what becomes of records; their rows are numbered from 0 again."""
+
+    def send(self, topic: str, columns: Any, timeout_s: float) -> None:
+        """Hand records to the client, which sends them in the background; waits while it has no room for them.
+
+        Args:
+            topic: of the records that do not say theirs.
+            columns: an Arrow table with `key` and `value` (large binary, may be null) and, where wanted, `topic` (a
+                dictionary of text), `partition` (int32, -1: the client chooses) and `headers` (lists of structs of
+                text and large binary).
+            timeout_s: how long to wait for room at most.
+
+        Raises:
+            KafkaClientError: there was no room in time, or the client can write no more.
+        """
+
+    def flush(self, timeout_s: float) -> tuple[int, int, tuple[str, str, str, int, int] | None]:
+        """Wait until the brokers have answered for all records.
+
+        Returns:
+            How many records they have; for how many they did not answer in time; of the first that they have not:
+            kind (as of `KafkaClientError`), text, topic, Kafka partition and row.
+        """
+
+    @property
+    def failure(self) -> tuple[str, str, str, int, int] | None:
+        """The first record that was not taken so far, as of `flush`, or None."""
+
+    def init_transactions(self, timeout_s: float) -> None:
+        """End what earlier producers of the transactional id left open, and fence them.
+
+        Raises:
+            KafkaClientError: as of every step of a transaction, with `next`.
+        """
+
+    def begin_transaction(self) -> None:
+        """Begin a transaction."""
+
+    def commit_transaction(self, timeout_s: float) -> None:
+        """Have everything delivered, and commit it. With `next` being `retry` the outcome is not known."""
+
+    def abort_transaction(self, timeout_s: float) -> None:
+        """Abort the transaction."""
+
+    def describe(self, names: list[str], timeout_s: float) -> list[tuple[str, str, int, str | None, str | None]]:
+        """Describe topics, as `KafkaWatch.describe` does."""
+
+    def list_names(self, timeout_s: float) -> list[str]:
+        """List the names of all topics."""
+
+    def make_topic(self, name: str, replicas: int, config: dict[str, str], timeout_s: float) -> None:
+        """Make a topic of one partition; one that is there already stays as it is."""
+
+    def topic_config(self, name: str, timeout_s: float) -> dict[str, str]:
+        """Give the configuration of a topic."""
+
+    def brokers(self, timeout_s: float) -> int:
+        """Give the number of brokers."""
+
+    def replicas(self, name: str, timeout_s: float) -> tuple[int, int]:
+        """Give the numbers of brokers and of a topic's replicas; the leader of one that was just made is waited for."""
+
+    def cluster_id(self, timeout_s: float) -> str:
+        """Give the name that the cluster has for itself."""
+
+    def offsets(self, wanted: list[tuple[str, int, int]], timeout_s: float) -> list[int]:
+        """Give the offsets of partitions at times, as `KafkaWatch.offsets` does."""
+
+    def events(self) -> list[tuple[str, str]]:
+        """Take what happened to the connections since the last call: `failed` or `recovered`, and a text."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the connections, or None."""

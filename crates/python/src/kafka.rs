@@ -45,7 +45,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 pub type Event = (&'static str, String);
 
 /// Name, id, number of partitions, kind and text of the error.
-type TopicTuple = (String, String, i32, Option<&'static str>, Option<String>);
+pub type TopicTuple = (String, String, i32, Option<&'static str>, Option<String>);
 
 /// Topic, partition, first offset, offset after the last one, leader epoch.
 type EndsTuple = (String, i32, i64, i64, i32);
@@ -355,7 +355,7 @@ impl KafkaWatch {
     }
 }
 
-fn topic(topic: topics::Topic) -> TopicTuple {
+pub fn topic(topic: topics::Topic) -> TopicTuple {
     let (kind, text) = topic.error.unzip();
     (
         topic.name,

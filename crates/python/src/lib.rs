@@ -16,6 +16,7 @@ mod hash;
 mod identity;
 mod kafka;
 mod kafka_group;
+mod kafka_producer;
 mod kafka_record;
 mod key;
 mod lines;
@@ -60,6 +61,7 @@ mod _core {
         crate::hash::register(module)?;
         crate::kafka::register(module)?;
         crate::kafka_group::register(module)?;
+        crate::kafka_producer::register(module)?;
         crate::kafka_record::register(module)?;
         crate::lines::register(module)?;
         crate::pairs::register(module)?;

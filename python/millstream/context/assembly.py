@@ -108,14 +108,14 @@ def _steady_clock(clock: Clock, bus: EventBus, ahead_max_ms: int, planned_ms: in
 def _opened(batches: BatchWork, durability: Durability | None, environment: Environment) -> Mapping[str, int | None]:
     if durability is None:
         return batches.open(f"{environment.rng.getrandbits(64):016x}")
-    return batches.open(durability.checkpoint.identity.sink_lineage_id, durability.epoch)
+    return batches.open(durability.sink_lineage_id, durability.epoch, durability.sink_notes)
 
 
 def _handed_over(
     durability: Durability, batches: BatchWork, committed: Mapping[str, int | None], begin_ms: int
 ) -> UnfinishedBatch | None:
     """Settle what the sinks say, and have the batch that was left undone run again."""
-    durability.sinks_opened(committed, begin_ms)
+    durability.sinks_opened(committed, batches.notes(), begin_ms)
     durability.persist_feeds()
     recovered = durability.recovered
     if recovered is None:

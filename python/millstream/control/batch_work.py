@@ -23,6 +23,7 @@ from millstream.model.batch import Batch, BatchInput
 from millstream.model.ports.block_feed import Block
 from millstream.model.ports.rate_controller import BatchMeasured
 from millstream.model.ports.replayable_source import Plan, ReplayableSource
+from millstream.model.ports.sink import SinkLineage
 from millstream.model.positions import newest_position
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import BatchStep, SourceReported
@@ -93,12 +94,13 @@ class BatchWork:
         """Name the zero time of the grid; nothing is planned before."""
         self._zero_ms = zero_ms
 
-    def open(self, lineage_id: str, epoch: int = 0) -> Mapping[str, int | None]:
+    def open(self, lineage_id: str, epoch: int = 0, notes: Mapping[str, Any] | None = None) -> Mapping[str, int | None]:
         """Open sources and outputs; when one cannot be opened, those opened before are closed.
 
         Args:
             lineage_id: under which the sinks know the program.
             epoch: counts the drivers of the lineage.
+            notes: what the sinks of the lineage had noted, by output.
 
         Returns:
             The newest batch that each output has committed, by its name.
@@ -108,13 +110,21 @@ class BatchWork:
             for node in self._source_inputs:
                 node.source.open(self._positions.get(node.name))
                 opened.append(node.source.close)
+            notes = notes or {}
+            removed = tuple(note for name, note in notes.items() if name not in self._outputs)
             for output in self._graph.outputs:
-                self._committed[output.name] = output.open(lineage_id, epoch)
+                lineage = SinkLineage(lineage_id, output.name, epoch, notes.get(output.name), removed)
+                self._committed[output.name] = output.open(lineage)
                 opened.append(output.close)
         except BaseException:
             _close(opened)
             raise
         return self._committed
+
+    def notes(self) -> dict[str, Any]:
+        """Give what the open outputs have noted, by their names."""
+        noted = {output.name: output.note() for output in self._graph.outputs}
+        return {name: note for name, note in noted.items() if note is not None}
 
     def resume(self, recovered: Recovered) -> None:
         """Take over a batch that an earlier driver planned and did not finish."""

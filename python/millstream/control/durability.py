@@ -102,6 +102,18 @@ class Durability:
         """Where each replayable input goes on."""
         return self.journal.history.positions
 
+    @property
+    def sink_lineage_id(self) -> str:
+        """Under which the sinks know the program."""
+        return self.checkpoint.identity.sink_lineage_id
+
+    @property
+    def sink_notes(self) -> Mapping[str, Any]:
+        """What the sinks had noted when they were last opened, by output."""
+        sinks = self.journal.history.sinks
+        notes: Mapping[str, Any] = sinks.get("notes", {}) if sinks.get("lineage_id") == self.sink_lineage_id else {}
+        return notes
+
     def take_over(self) -> None:
         """Claim the checkpoint, load its state, and find what is left to be done.
 
@@ -219,11 +231,12 @@ class Durability:
             )
         return PlannedInput.of_blocks([self._undone_blocks[number] for number in plan.blocks])
 
-    def sinks_opened(self, committed: Mapping[str, int | None], begin_ms: int) -> None:
+    def sinks_opened(self, committed: Mapping[str, int | None], notes: Mapping[str, Any], begin_ms: int) -> None:
         """Journal what the sinks say, and refuse one that knows more than the journal; a downtime ends here.
 
         Args:
             committed: the newest batch that each output has committed.
+            notes: what sinks have noted for later drivers, by output.
             begin_ms: the last time of the grid; the first batch that is new is due an interval later.
 
         Raises:
@@ -242,7 +255,8 @@ class Durability:
             if newest_ms is not None and newest_ms == self.journal.history.skipped_ms:
                 what, detail = "was skipped, but a sink has committed it", f"The output {output} has committed it."
                 self._report(newest_ms, what, detail, "on_divergence")
-        self.journal.append(SinksOpened(round(self._clock.wall_ms()), dict(committed), begin_ms))
+        said = SinksOpened(round(self._clock.wall_ms()), dict(committed), begin_ms, self.sink_lineage_id, dict(notes))
+        self.journal.append(said)
         if downtimes := self.journal.history.downtimes:
             self._state.note_downtimes(downtimes)
 

@@ -39,9 +39,13 @@ class Output(ABC):
         node.dependents += 1
         self._key = ""
 
-    def open(self, lineage_id: str, epoch: int) -> int | None:
+    def open(self, lineage: SinkLineage) -> int | None:
         """Get ready; give the newest batch time that is committed already, or None."""
-        self._key = SinkLineage(lineage_id, self.name).key
+        self._key = lineage.key
+        return None
+
+    def note(self) -> Any:
+        """Give what later drivers have to know of an open output, or None."""
         return None
 
     def own(self, batch: Batch) -> Batch:
@@ -146,9 +150,13 @@ class SinkOutput(Output):
         self.sink = sink
         self._end = ApplyPartition(StagePartition(sink, name, label))
 
-    def open(self, lineage_id: str, epoch: int) -> int | None:
+    def open(self, lineage: SinkLineage) -> int | None:
         """Open the sink."""
-        return self.sink.open(SinkLineage(lineage_id, self.name, epoch))
+        return self.sink.open(lineage)
+
+    def note(self) -> Any:
+        """Ask the sink."""
+        return self.sink.note()
 
     def stage(self, run: BatchRun) -> list[Any]:
         """Stage every partition."""

@@ -148,6 +148,7 @@ class CheckpointWriter:
             blocks=history.blocks.plain(),
             block_positions=dict(history.block_positions),
             downtimes=tuple((after_ms, until_ms) for after_ms, until_ms in history.downtimes),
+            sinks=dict(history.sinks),
         )
 
     def _wait(self, *, raising: bool = False) -> None:

@@ -151,11 +151,15 @@ class SinksOpened:
         committed: for every output operation the newest batch that its sink reports, or None.
         begin_ms: the last time of the grid before; the next batch time is due an interval later. None: journalled by
             a version that counted the start of the driver as the end of a downtime.
+        lineage_id: under which the sinks know the program.
+        notes: what sinks want later drivers to know, by output operation.
     """
 
     time_ms: int
     committed: Mapping[str, int | None]
     begin_ms: int | None = None
+    lineage_id: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,7 @@ class CheckpointWritten:
         blocks: the numbers of the blocks that batches up to this one had, as `NumberSet.plain` gives them.
         block_positions: for each pushed input with positions that of the newest block that a batch had.
         downtimes: spans (from, to] in which no batch could be made, milliseconds since the epoch, oldest first.
+        sinks: `lineage_id` and `notes` of the newest SinksOpened.
     """
 
     time_ms: int
@@ -206,6 +211,7 @@ class CheckpointWritten:
     blocks: Mapping[str, Any] = field(default_factory=dict)
     block_positions: Mapping[str, Any] = field(default_factory=dict)
     downtimes: tuple[tuple[int, int], ...] = ()
+    sinks: Mapping[str, Any] = field(default_factory=dict)
 
 
 Decision: TypeAlias = (

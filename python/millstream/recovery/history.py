@@ -48,6 +48,7 @@ class History:
         started: the newest DriverStarted, as long as nothing says that its driver can make batches.
         unsettled: deltas of batches that are not done.
         skipped_ms: the newest batch that was skipped, or None.
+        sinks: `lineage_id` and `notes` of the newest SinksOpened: what its sinks wanted later drivers to know.
 
     Example:
         >>> history = History()
@@ -72,6 +73,7 @@ class History:
     started: DriverStarted | None = None
     unsettled: list[StateDelta] = field(default_factory=list)
     skipped_ms: int | None = None
+    sinks: Mapping[str, Any] = field(default_factory=dict)
     _own: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @property
@@ -99,6 +101,7 @@ class History:
                     self.prepared = decision
             case SinksOpened():
                 self._begin_batches(decision)
+                self.sinks = {"lineage_id": decision.lineage_id, "notes": dict(decision.notes)}
             case BatchDone():
                 self._finish(decision.time_ms)
             case BatchSkipped():
@@ -192,6 +195,7 @@ class History:
             self.done_ms = written.time_ms
         if self.planned_ms is None or self.planned_ms < written.time_ms:
             self.planned_ms = written.time_ms
+        self.sinks = self.sinks or written.sinks
         for name, position in written.positions.items():
             # Plans before it in the journal may be older or newer than the checkpoint: a change holds in both.
             self.positions[name] = position_after(position, self.positions.get(name, position))

@@ -52,6 +52,7 @@ def folded(*decisions: Decision) -> History:
         DriverStarted(3, 5_000, 4_000, PROGRAM),
         SinksOpened(5_000, {"out": 4_000, "other": None}),
         SinksOpened(5_000, {}, 4_000),
+        SinksOpened(5_000, {"out": 4_000}, 4_000, "lineage", {"out": {"topic": "control"}}),
         BatchPlanned(
             1_000,
             0,
@@ -206,3 +207,15 @@ def test_a_checkpoint_brings_the_position_that_changes_before_it_in_the_journal_
         planned(4_000, position=PositionChange({"d": 4})),
     )
     assert history.positions == {"in": {"a": 1, "c": 3, "d": 4}}
+
+
+def test_what_sinks_note_is_kept_until_sinks_are_opened_again() -> None:
+    opened = SinksOpened(5_000, {"out": None}, None, "lineage", {"out": {"id": 1}, "gone": {"id": 2}})
+    started = DriverStarted(2, 5_000, None, PROGRAM)
+    kept = {"lineage_id": "lineage", "notes": {"out": {"id": 1}, "gone": {"id": 2}}}
+    assert folded(opened, started).sinks == kept
+    assert folded(written(1_000, 0, sinks=kept), started).sinks == kept
+    assert folded(opened, SinksOpened(6_000, {"out": None}, None, "lineage", {"out": {"id": 1}})).sinks == {
+        "lineage_id": "lineage",
+        "notes": {"out": {"id": 1}},
+    }

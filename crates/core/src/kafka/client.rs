@@ -7,6 +7,7 @@ use rdkafka::bindings as ffi;
 use rdkafka::bindings::rd_kafka_conf_res_t as ConfResult;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 
+use super::deliveries::Deliveries;
 use super::error::{KafkaError, Kind, Result, text};
 use super::health::Health;
 use super::list::c_string;
@@ -16,10 +17,17 @@ pub type Options = Vec<(String, String)>;
 
 const ERROR_TEXT_BYTES: usize = 512;
 
+/// What the library's own thread tells of a client.
+#[derive(Default)]
+struct Heard {
+    health: Health,
+    deliveries: Deliveries,
+}
+
 /// A client of the library. Its errors, of which a broker that is down brings a flood, go to its health.
 pub struct Client {
     rk: NonNull<ffi::rd_kafka_t>,
-    health: Arc<Health>,
+    heard: Arc<Heard>,
 }
 
 // SAFETY: the library's calls are safe from any thread.
@@ -43,17 +51,18 @@ impl Client {
 
     /// Make a client that writes.
     pub fn producer(options: &[(&str, &str)]) -> Result<Self> {
-        Self::new(ffi::rd_kafka_type_t::RD_KAFKA_PRODUCER, options, 0)
+        let events = ffi::RD_KAFKA_EVENT_DR;
+        Self::new(ffi::rd_kafka_type_t::RD_KAFKA_PRODUCER, options, events)
     }
 
     fn new(kind: ffi::rd_kafka_type_t, options: &[(&str, &str)], events: i32) -> Result<Self> {
-        let health = Arc::new(Health::default());
+        let heard = Arc::new(Heard::default());
         let conf = Conf::of(options)?;
         let mut message = [0; ERROR_TEXT_BYTES];
-        // SAFETY: the configuration is alive; the health outlives the client, which `drop` destroys first. A client
+        // SAFETY: the configuration is alive; what is heard outlives the client, which `drop` destroys first. A client
         // that was made owns the configuration.
         let rk = unsafe {
-            ffi::rd_kafka_conf_set_opaque(conf.0, Arc::as_ptr(&health).cast_mut().cast());
+            ffi::rd_kafka_conf_set_opaque(conf.0, Arc::as_ptr(&heard).cast_mut().cast());
             ffi::rd_kafka_conf_set_events(conf.0, ffi::RD_KAFKA_EVENT_ERROR | events);
             ffi::rd_kafka_conf_set_background_event_cb(conf.0, Some(on_event));
             ffi::rd_kafka_conf_set_log_cb(conf.0, Some(on_log));
@@ -65,7 +74,7 @@ impl Client {
             return Err(KafkaError::new(Kind::Invalid, reason));
         };
         std::mem::forget(conf);
-        let client = Self { rk, health };
+        let client = Self { rk, heard };
         // SAFETY: the client is alive; both queues are destroyed after use, which leaves the forwarding as it is.
         unsafe {
             let main = ffi::rd_kafka_queue_get_main(client.as_ptr());
@@ -84,13 +93,18 @@ impl Client {
 
     /// Whether brokers are reached.
     pub fn health(&self) -> &Health {
-        &self.health
+        &self.heard.health
+    }
+
+    /// What became of the records that were written.
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.heard.deliveries
     }
 
     /// Make an error of a code, with the trouble of the connections where that is the reason.
     pub fn error(&self, code: Code, during: &str) -> KafkaError {
         let error = KafkaError::of(code, during);
-        match self.health.trouble() {
+        match self.health().trouble() {
             Some((kind, trouble)) if error.kind == Kind::Unavailable => {
                 KafkaError::new(kind, format!("{}; {trouble}", error.text))
             }
@@ -101,13 +115,13 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let (rk, health) = (self.rk.as_ptr().addr(), Arc::clone(&self.health));
+        let (rk, heard) = (self.rk.as_ptr().addr(), Arc::clone(&self.heard));
         // Why not here: it waits for the library's threads, which may wait for a broker that does not answer.
         let destroy = move || {
             let rk = ptr::with_exposed_provenance_mut(rk);
-            // SAFETY: made by `new`, destroyed once; until then the health is there.
+            // SAFETY: made by `new`, destroyed once; until then what it tells is heard.
             unsafe { ffi::rd_kafka_destroy(rk) };
-            drop(health);
+            drop(heard);
         };
         self.rk.as_ptr().expose_provenance();
         let named = std::thread::Builder::new().name("millstream-kafka-end".to_owned());
@@ -173,14 +187,18 @@ unsafe extern "C" fn on_event(
     event: *mut ffi::rd_kafka_event_t,
     opaque: *mut std::ffi::c_void,
 ) {
-    // SAFETY: the opaque is the health, which outlives the client; the event is ours to destroy.
+    // SAFETY: the opaque is what is heard, which outlives the client; the event is ours to destroy.
     unsafe {
-        if ffi::rd_kafka_event_type(event) == ffi::RD_KAFKA_EVENT_ERROR {
-            let health = &*opaque.cast::<Health>();
-            let code = ffi::rd_kafka_event_error(event);
-            let all_down = code == Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-            let said = text(ffi::rd_kafka_event_error_string(event));
-            health.failed(Kind::of(code), all_down, &said);
+        let heard = &*opaque.cast::<Heard>();
+        match ffi::rd_kafka_event_type(event) {
+            ffi::RD_KAFKA_EVENT_ERROR => {
+                let code = ffi::rd_kafka_event_error(event);
+                let all_down = code == Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+                let said = text(ffi::rd_kafka_event_error_string(event));
+                heard.health.failed(Kind::of(code), all_down, &said);
+            }
+            ffi::RD_KAFKA_EVENT_DR => heard.deliveries.take(event),
+            _ => {}
         }
         ffi::rd_kafka_event_destroy(event);
     }

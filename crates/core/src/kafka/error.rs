@@ -20,6 +20,8 @@ pub enum Kind {
     UnknownTopic,
     /// The offset is not, or no longer, in the partition.
     OutOfRange,
+    /// A record that was written cannot be taken.
+    Record,
     /// Anything else.
     Other,
 }
@@ -34,6 +36,7 @@ impl Kind {
             Self::Authorization => "authorization",
             Self::UnknownTopic => "unknown_topic",
             Self::OutOfRange => "out_of_range",
+            Self::Record => "record",
             Self::Other => "other",
         }
     }
@@ -45,7 +48,13 @@ impl Kind {
             | Code::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED => Self::Authentication,
             Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
             | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
-            | Code::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED => Self::Authorization,
+            | Code::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED
+            | Code::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED => Self::Authorization,
+            Code::RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT => Self::Invalid,
+            Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+            | Code::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE
+            | Code::RD_KAFKA_RESP_ERR_INVALID_RECORD
+            | Code::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP => Self::Record,
             Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
             | Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
             | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
@@ -59,6 +68,9 @@ impl Kind {
             | Code::RD_KAFKA_RESP_ERR__RESOLVE
             | Code::RD_KAFKA_RESP_ERR__SSL
             | Code::RD_KAFKA_RESP_ERR__TIMED_OUT
+            | Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT
+            | Code::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS
+            | Code::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND
             | Code::RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE
             | Code::RD_KAFKA_RESP_ERR__WAIT_COORD
             | Code::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT

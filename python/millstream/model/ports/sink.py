@@ -29,12 +29,17 @@ class SinkLineage:
     Attributes:
         lineage_id: the identity of one unbroken history of the program.
         output: the name of the output operation, unique in the program.
-        epoch: counts the drivers of this lineage; part of every staged name.
+        epoch: counts the drivers of this lineage; part of every staged name. 0: the program has no checkpoint, and
+            no later driver.
+        note: what this output's sink had noted (`Sink.note`) when the newest driver before had opened it, or None.
+        removed: what the sinks of outputs had noted that earlier drivers opened and this program has no more.
     """
 
     lineage_id: str
     output: str
     epoch: int = 0
+    note: Any = None
+    removed: tuple[Any, ...] = ()
 
     @property
     def key(self) -> str:
@@ -81,6 +86,15 @@ class Sink(ABC, Generic[T_contra]):
             FencedError: a driver of a larger epoch has opened this output.
             SinkUnavailableError: it may work later; the engine tries again.
         """
+
+    def note(self) -> Any:
+        """Give what later drivers have to know to open this output, or None: plain data, kept in the checkpoint.
+
+        Asked for after `open`, kept before the first batch runs. The next driver's sink gets it as `lineage.note`, and
+        if the next program has the output no more, every sink of that program in `lineage.removed`. It must hold no
+        secrets.
+        """
+        return None
 
     @abstractmethod
     def stage(self, batch: Batch, partition: int, data: Partition[Any]) -> Receipt:

@@ -8,7 +8,7 @@ from millstream.errors import ConfigurationError, MillstreamError, SourceUnavail
 
 if TYPE_CHECKING:
     from millstream._core import KafkaClientError
-    from millstream.sources.kafka.client_options import ClientOptions
+    from millstream.model.kafka_client_options import ClientOptions
 
 
 def as_error(error: KafkaClientError, what: str, options: ClientOptions) -> MillstreamError:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from millstream.errors import ConfigurationError, shown
+from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.partition import Columns, Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
-from millstream.sources.kafka.client_options import ClientOptions
 from millstream.sources.kafka.kafka_columns import kafka_rows
 from millstream.sources.kafka.range_reads import RangeReads
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.errors import DataError, SourceUnavailableError
 from millstream.model.accumulator import Accumulator
+from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.ports.replayable_source import Split
-from millstream.sources.kafka.client_options import ClientOptions
 from millstream.sources.kafka.kafka_errors import as_error
 from millstream.sources.kafka.planner import OnOffsetOutOfRange
 from millstream.sources.kafka.readers import note_topic, reader_of

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from millstream.environment.clock import SystemClock
 from millstream.errors import ConfigurationError
-from millstream.sources.kafka.client_options import ClientOptions
+from millstream.model.kafka_client_options import ClientOptions
 from millstream.sources.kafka.kafka_errors import as_error
 from millstream.sources.kafka.subscription import Subscription
 

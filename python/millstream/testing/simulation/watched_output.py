@@ -12,6 +12,7 @@ from millstream.graph.outputs import Output
 from millstream.model.batch import Batch
 from millstream.model.label import Label
 from millstream.model.partition import rows_of
+from millstream.model.ports.sink import SinkLineage
 from millstream.testing.simulation.source import SimulatedSource
 
 if TYPE_CHECKING:
@@ -34,12 +35,15 @@ class WatchedOutput(Output):
         self._inner = inner
         self._life = life
 
-    def open(self, lineage_id: str, epoch: int) -> int | None:
+    def open(self, lineage: SinkLineage) -> int | None:
         self._life.point(f"{self.name}: before it is opened")
         self._fail("open")
-        newest_ms = self._inner.open(lineage_id, epoch)
+        newest_ms = self._inner.open(lineage)
         self._life.point(f"{self.name}: opened")
         return newest_ms
+
+    def note(self) -> Any:
+        return self._inner.note()
 
     def own(self, batch: Batch) -> Batch:
         return self._inner.own(batch)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from millstream.errors import ConfigurationError, InvalidError
-from millstream.sources.kafka.client_options import ClientOptions
+from millstream.model.kafka_client_options import ClientOptions
 from millstream.sources.kafka.kafka_source import KafkaSource
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.environment.environment import Environment
 from millstream.errors import MillstreamError
+from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.ports.receiver import Receiver
-from millstream.sources.kafka.client_options import ClientOptions
 from millstream.sources.kafka.group.group_member import (
     GroupMember,
     GroupStart,

@@ -45,6 +45,27 @@ _MEMBER = {
     "partition.assignment.strategy": "cooperative-sticky",
 }
 
+_SET_BY_SINK = {
+    "enable.idempotence": "nothing: the engine needs it",
+    "message.timeout.ms": "write_timeout=",
+    "delivery.timeout.ms": "write_timeout=",
+    "partitioner": "partitioner=",
+    "transaction.timeout.ms": "transaction_timeout=",
+    "transactional.id": "exactly_once=",
+}
+
+_WRITING = {
+    "enable.idempotence": "true",
+    # Whoever waits for records flushes, which sends at once.
+    "linger.ms": "1",
+    "queue.buffering.max.kbytes": "262144",
+    "queue.buffering.max.messages": "500000",
+    # A transaction that follows another one waits so long when the brokers are not done with that one.
+    "retry.backoff.ms": "10",
+    # The ends of partitions are asked for with open transactions in them.
+    "isolation.level": "read_uncommitted",
+}
+
 _SECRET_WORDS = ("password", "secret", "token", "key.pem", "jaas", "oauthbearer.config")
 
 
@@ -71,11 +92,7 @@ class ClientOptions:
         self.given = {name: _text(name, value) for name, value in (options or {}).items()}
         for name in self.given:
             if name in _SET_BY_ENGINE:
-                raise ConfigurationError(
-                    f"The Kafka option {name} cannot be given.",
-                    detail="The engine sets it.",
-                    hint=f"What says it is {_SET_BY_ENGINE[name]}.",
-                )
+                raise _set_by_engine(name, _SET_BY_ENGINE[name])
 
     def for_reading(self, isolation: str) -> dict[str, str]:
         """Give all options of a client that reads ranges."""
@@ -99,13 +116,39 @@ class ClientOptions:
         own = {} if self.given.get("group.protocol") == "consumer" else _MEMBER
         return {**_DEFAULTS, **_READING, **own, **self.given, **engine}
 
-    def for_writing(self) -> dict[str, str]:
-        """Give all options of a client that writes."""
-        return {**_DEFAULTS, **self.given, "bootstrap.servers": self.servers}
+    def check_for_writing(self) -> None:
+        """Refuse options that are not the user's to set for a sink.
+
+        Raises:
+            ConfigurationError: one is given.
+        """
+        for name in self.given:
+            if name in _SET_BY_SINK:
+                raise _set_by_engine(name, _SET_BY_SINK[name])
+
+    def for_writing(self, partitioner: str, write_timeout_s: float) -> dict[str, str]:
+        """Give all options of a client that writes without transactions."""
+        set_here = {"partitioner": partitioner, "message.timeout.ms": str(round(write_timeout_s * 1000))}
+        return {**_DEFAULTS, **_WRITING, **self.given, **set_here, "bootstrap.servers": self.servers}
+
+    def for_transactions(self, partitioner: str, transactional_id: str, timeout_s: float) -> dict[str, str]:
+        """Give all options of a client that writes in transactions, each at most as long as the timeout."""
+        set_here = {
+            "partitioner": partitioner,
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": str(round(timeout_s * 1000)),
+        }
+        return {**_DEFAULTS, **_WRITING, **self.given, **set_here, "bootstrap.servers": self.servers}
 
     def __repr__(self) -> str:
         shown_options = {name: "***" if _is_secret(name) else value for name, value in self.given.items()}
         return f"ClientOptions({self.servers!r}, {shown_options!r})"
+
+
+def _set_by_engine(name: str, by: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The Kafka option {name} cannot be given.", detail="The engine sets it.", hint=f"What says it is {by}."
+    )
 
 
 def _is_secret(name: str) -> bool:
