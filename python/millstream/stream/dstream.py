@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from millstream.stream.async_calls import AsyncMethods
 from millstream.stream.core import T_co
+from millstream.stream.kafka_output import KafkaOutputMethods
 from millstream.stream.narrow import NarrowMethods
-from millstream.stream.outputs import OutputMethods
 from millstream.stream.pairs import PairMethods
 from millstream.stream.persistence import PersistenceMethods
 from millstream.stream.state import StateMethods
@@ -20,7 +20,7 @@ class DStream(
     PairMethods[T_co],
     WindowMethods[T_co],
     StateMethods[T_co],
-    OutputMethods[T_co],
+    KafkaOutputMethods[T_co],
     PersistenceMethods[T_co],
 ):
     """A discretized stream: one RDD a batch, and operators that work on every one of them.
