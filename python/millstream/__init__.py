@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from millstream.state.state_options import StateOptions
     from millstream.state.state_spec import StateSpec
     from millstream.stream.dstream import DStream
+    from millstream.stream.refreshed import Refreshed
 
 _HOMES: Final = {
     "AvroDecoder": "millstream.sources.kafka.schemas.avro_decoder",
@@ -76,6 +77,7 @@ _HOMES: Final = {
     "StateRestored": "millstream.observe.events",
     "KafkaRecord": "millstream._core",
     "MillstreamError": "millstream.errors",
+    "Refreshed": "millstream.stream.refreshed",
     "OutputCompleted": "millstream.observe.events",
     "OutputStarted": "millstream.observe.events",
     "BatchMeasured": "millstream.model.ports.rate_controller",
@@ -148,6 +150,7 @@ __all__ = [
     "ReceiverFailed",
     "ReceiverStarted",
     "ReceiverStopped",
+    "Refreshed",
     "Refused",
     "ReplayableSource",
     "SchemaRegistryDecoder",

@@ -26,6 +26,7 @@ __all__ = [
     "KafkaReader",
     "KafkaRecord",
     "KafkaWatch",
+    "KeyIndex",
     "Lines",
     "MalformedError",
     "NewerFormatError",
@@ -920,6 +921,40 @@ class KafkaColumns:
 
     def __len__(self) -> int: ...
     def __arrow_c_stream__(self, requested_schema: Any = None) -> CapsuleType: ...
+
+@final
+class KeyIndex:
+    """Rows of a column by their values, found again and again without hashing the column each time.
+
+    The GIL is released.
+
+    Args:
+        column: Int64 or LargeUtf8, in one piece; null is no value.
+
+    Raises:
+        ValueError: a column of another type or in several chunks, or of more than 2**32 - 1 rows.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> index = KeyIndex(pa.array([70, 80, 90]))
+        >>> pa.Array.from_buffers(pa.int64(), 2, [None, pa.py_buffer(index.find(pa.array([90, 7])))]).to_pylist()
+        [2, -1]
+    """
+
+    def __new__(cls, column: _ArrowArray | _ArrowStream) -> KeyIndex: ...
+    @property
+    def is_unique(self) -> bool:
+        """Whether no two rows have the same value."""
+
+    def find(self, column: _ArrowArray | _ArrowStream) -> bytes:
+        """Give for each value the first row that has it, or -1, as 64-bit numbers in the order of the machine.
+
+        Args:
+            column: of the type of the index, whole or in chunks.
+
+        Raises:
+            ValueError: it is of another type.
+        """
 
 @final
 class KafkaReader:

@@ -14,6 +14,7 @@ pub mod error;
 pub mod group;
 pub mod hash;
 pub mod kafka;
+pub mod key_index;
 pub mod lines;
 mod little_endian;
 pub mod message;

@@ -19,6 +19,7 @@ mod kafka_group;
 mod kafka_producer;
 mod kafka_record;
 mod key;
+mod key_index;
 mod lines;
 mod moment;
 mod pairs;
@@ -63,6 +64,7 @@ mod _core {
         crate::kafka_group::register(module)?;
         crate::kafka_producer::register(module)?;
         crate::kafka_record::register(module)?;
+        crate::key_index::register(module)?;
         crate::lines::register(module)?;
         crate::pairs::register(module)?;
         crate::rows::register(module)?;

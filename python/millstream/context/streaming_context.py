@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
 from millstream.context.checkpointing import OnFailure, checkpoint_settings
 from millstream.context.context import Context, environment_checked
 from millstream.context.rate_control import RateControllers, rate_controllers_checked
+from millstream.context.refreshed_values import RefreshedValueMethods
 from millstream.context.signals import stop_on_signals
 from millstream.context.sources import SourceMethods
 from millstream.control.recovery_policies import OnDivergence
@@ -53,7 +54,7 @@ State = Literal["initialized", "active", "stopped"]
 DEFAULT_NAME = "main"
 
 
-class StreamingContext(SourceMethods):
+class StreamingContext(SourceMethods, RefreshedValueMethods):
     """A streaming program: streams are made from it, then it is started and runs until it is stopped.
 
     Nothing has to run beside it: the engine lives in this process. One context of a name can be active in a

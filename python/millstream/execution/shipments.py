@@ -146,6 +146,10 @@ class Shipments:
     def _ship(self, fresh: list[Any]) -> None:
         with broadcasts_pickled() as broadcasts:
             frames = _frames(fresh)
+        if broadcasts and len(fresh) > 1:
+            for part in _apart(fresh):
+                self._ship(part)
+            return
         numbers = [self._by_object[id(obj)][0] for obj in fresh]
         shipment = Shipment(numbers, frames, frozenset(broadcasts), sum(map(len, frames)))
         self._by_number.update(dict.fromkeys(numbers, shipment))
@@ -188,6 +192,20 @@ class Shipments:
         for place in [place for place, (number, _) in self._by_object.items() if number in ended]:
             del self._by_object[place]
         return shipment.numbers
+
+
+def _apart(objects: list[Any]) -> list[list[Any]]:
+    """Part what uses broadcasts from the rest, which may be in use when the broadcasts are gone."""
+    using: list[list[Any]] = []
+    others: list[Any] = []
+    for obj in objects:
+        with broadcasts_pickled() as its_own:
+            _frames([obj])
+        if its_own:
+            using.append([obj])
+        else:
+            others.append(obj)
+    return [*using, others] if others else using
 
 
 def _frames(objects: Sequence[Any]) -> Sequence[Frame]:

@@ -9,6 +9,7 @@ from millstream.stream.narrow import NarrowMethods
 from millstream.stream.pairs import PairMethods
 from millstream.stream.persistence import PersistenceMethods
 from millstream.stream.state import StateMethods
+from millstream.stream.static_joins import StaticJoinMethods
 from millstream.stream.tries import TryMethods
 from millstream.stream.windows import WindowMethods
 
@@ -22,6 +23,7 @@ class DStream(
     StateMethods[T_co],
     KafkaOutputMethods[T_co],
     PersistenceMethods[T_co],
+    StaticJoinMethods[T_co],
 ):
     """A discretized stream: one RDD a batch, and operators that work on every one of them.
 

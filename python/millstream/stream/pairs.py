@@ -14,6 +14,8 @@ from millstream.rdd.joins import inner_pairs, left_pairs, outer_pairs, right_pai
 from millstream.rdd.operations import FlatMapValues, Keys, Map, MapValues, Values
 from millstream.rdd.partitioner import ByFunction, Partitioner, partitions_checked
 from millstream.stream.core import StreamCore, T_co, labelled
+from millstream.stream.refreshed import Refreshed
+from millstream.stream.static_joins import joined_with
 
 if TYPE_CHECKING:
     from millstream.stream.dstream import DStream
@@ -228,28 +230,38 @@ class PairMethods(StreamCore[T_co]):
 
     def join(
         self: StreamCore[tuple[K, V]],
-        other: StreamCore[tuple[K, W]],
+        other: StreamCore[tuple[K, W]] | Refreshed[Any],
         partitions: int | None = None,
         *,
         name: str | None = None,
     ) -> DStream[tuple[K, tuple[V, W]]]:
         """Pair the values of the keys that both streams have in a batch.
 
+        Args:
+            other: a stream; or `ssc.refreshed(load, every=n)` of a mapping, pairs or an RDD of pairs, which is at
+                every executor, so that nothing is shuffled and `partitions` means nothing.
+            partitions: of the result.
+            name: identity of the operator.
+
         Example:
             >>> from millstream.testing import run_batches
             >>> run_batches(lambda ssc, a, b: a.join(b), [[("k", 1), ("m", 9)]], [[("k", 2), ("k", 3)]])
             [[('k', (1, 2)), ('k', (1, 3))]]
         """
+        if isinstance(other, Refreshed):
+            return joined_with(self, other, labelled("join", name=name), keeps_all=False)
         return _joined(self, other, partitions, "join", inner_pairs, name)
 
     def left_outer_join(
         self: StreamCore[tuple[K, V]],
-        other: StreamCore[tuple[K, W]],
+        other: StreamCore[tuple[K, W]] | Refreshed[Any],
         partitions: int | None = None,
         *,
         name: str | None = None,
     ) -> DStream[tuple[K, tuple[V, W | None]]]:
-        """Join, and keep the keys that only this stream has, with None."""
+        """Join, and keep the keys that only this stream has, with None; `other` as in `join`."""
+        if isinstance(other, Refreshed):
+            return joined_with(self, other, labelled("left_outer_join", name=name), keeps_all=True)
         return _joined(self, other, partitions, "left_outer_join", left_pairs, name)
 
     def right_outer_join(
