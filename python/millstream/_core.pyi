@@ -1103,6 +1103,9 @@ class KafkaWatch:
     def commit(self, offsets: list[tuple[str, int, int]], wait_s: float) -> None:
         """Commit offsets for the group; what is not answered within the wait goes on in the background."""
 
+    def group_error(self) -> str | None:
+        """Take the newest error of the group that nobody was told, such as that the user may not use it."""
+
     def events(self) -> list[tuple[str, str]]:
         """Take what happened to the connections since the last call: `failed` or `recovered`, and a sentence."""
 

@@ -347,6 +347,12 @@ impl KafkaWatch {
         events(self.watch.client().health())
     }
 
+    /// Take the newest error of the group that nobody was told.
+    fn group_error(&self) -> Option<String> {
+        let error = self.watch.client().group_error();
+        error.map(|error| error.text)
+    }
+
     /// What is wrong with the connections, or None.
     #[getter]
     fn trouble(&self) -> Option<String> {

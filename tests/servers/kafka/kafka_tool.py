@@ -9,6 +9,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from tests.servers.kafka.broker import KafkaCluster
@@ -55,6 +57,14 @@ class KafkaTool:
         self.admin.delete_topics([name])[name].result(TIMEOUT_S)
         while name in self.admin.list_topics(timeout=TIMEOUT_S).topics:
             pass
+
+    def allow(self, kind: ResourceType, name: str, operation: AclOperation, user: str) -> None:
+        """Let one user do something to a topic or group; from then on only those who are let may do anything to it."""
+        rule = AclBinding(
+            kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW
+        )
+        for future in self.admin.create_acls([rule]).values():
+            future.result(TIMEOUT_S)
 
     def add_partitions(self, name: str, total: int) -> None:
         """Give a topic more partitions."""

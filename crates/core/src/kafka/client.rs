@@ -111,6 +111,32 @@ impl Client {
             _ => error,
         }
     }
+
+    /// Take the newest error of the client's group that nobody was told: why it has no coordinator, for instance.
+    pub fn group_error(&self) -> Option<KafkaError> {
+        let mut newest = None;
+        // SAFETY: the client is alive; queue and events are destroyed once, after their use; text ends with a zero.
+        unsafe {
+            let queue = ffi::rd_kafka_queue_get_consumer(self.as_ptr());
+            if queue.is_null() {
+                return None;
+            }
+            loop {
+                let event = ffi::rd_kafka_queue_poll(queue, 0);
+                if event.is_null() {
+                    break;
+                }
+                let code = ffi::rd_kafka_event_error(event);
+                if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+                    let said = text(ffi::rd_kafka_event_error_string(event));
+                    newest = Some(KafkaError::new(Kind::of(code), said));
+                }
+                ffi::rd_kafka_event_destroy(event);
+            }
+            ffi::rd_kafka_queue_destroy(queue);
+        }
+        newest
+    }
 }
 
 impl Drop for Client {

@@ -6,9 +6,9 @@ use rdkafka::bindings as ffi;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 
 use super::client::Client;
-use super::error::{KafkaError, Result};
+use super::error::{KafkaError, Kind, Result};
 use super::list::PartitionList;
-use super::topics::millis;
+use super::topics::{Deadline, millis};
 
 /// Instead of a time: the first offset of the partition.
 pub const EARLIEST: i64 = -2;
@@ -16,6 +16,9 @@ pub const EARLIEST: i64 = -2;
 /// Instead of a time: the offset after the last record that can be read. With `isolation.level=read_committed` no
 /// transaction that is open has a record before it.
 pub const LATEST: i64 = -1;
+
+/// How long a group's coordinator is waited for before it is looked why there is none.
+const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// An offset, with the epoch of the leader that gave it (-1: not known).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +70,25 @@ pub fn committed(
         .iter()
         .map(|(topic, partition)| (*topic, *partition, 0));
     let list = PartitionList::of(entries)?;
-    // SAFETY: client and list are alive.
-    let code = unsafe { ffi::rd_kafka_committed(client.as_ptr(), list.as_ptr(), millis(timeout)) };
-    if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-        return Err(client.error(code, "asking for the offsets of the group"));
+    let deadline = Deadline::after(timeout);
+    loop {
+        let wait = deadline.left().min(ATTEMPT);
+        // SAFETY: client and list are alive.
+        let code = unsafe { ffi::rd_kafka_committed(client.as_ptr(), list.as_ptr(), millis(wait)) };
+        if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+            break;
+        }
+        // The library goes on looking for the group's coordinator, also where it is told that the user may not.
+        if let Some(error) = client
+            .group_error()
+            .filter(|error| error.kind != Kind::Unavailable)
+        {
+            return Err(error);
+        }
+        let error = client.error(code, "asking for the offsets of the group");
+        if error.kind != Kind::Unavailable || deadline.left().is_zero() {
+            return Err(error);
+        }
     }
     list.results()
         .into_iter()

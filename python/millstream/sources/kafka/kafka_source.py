@@ -119,6 +119,7 @@ class KafkaSource(ReplayableSource[Any]):
         self._interval_ms: int | None = None
         self._reports: list[SourceReport] = []
         self._losses_seen = 0
+        self._group_trouble: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Why without these: executors only read.
@@ -290,9 +291,13 @@ class KafkaSource(ReplayableSource[Any]):
         try:
             if offsets:
                 self._watch.client.commit(offsets, wait_s)
+            trouble = self._watch.client.group_error()
         except KafkaClientError as error:
-            # Why not raised: the journal has the offsets; the group's are for monitors alone.
-            logger.warning("The offsets of the group %s could not be committed: %s", self._group_id, error)
+            trouble = str(error)
+        # Why not raised: the journal has the offsets; the group's are for monitors alone.
+        if trouble is not None and trouble != self._group_trouble:
+            logger.warning("The offsets of the group %s could not be committed: %s", self._group_id, trouble)
+            self._group_trouble = trouble
 
     def _collect_reports(self, watch: TopicWatch) -> None:
         for kind, detail in watch.client.events():
