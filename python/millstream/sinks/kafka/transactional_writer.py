@@ -233,11 +233,12 @@ class TransactionalWriter:
         from millstream._core import KafkaClientError
 
         failure = producer.failure
+        # Why a new producer comes next: the numbers of records that failed are missing in the sequence of this one.
+        self._producer = None
         try:
             producer.abort_transaction(self._write_timeout_s)
         except KafkaClientError as refused:
             logger.info("A transaction of Kafka could not be aborted, a new producer will: %s", refused)
-            self._producer = None
         if failure is not None and (failure[0] != "other" or error is None):
             return message_error(failure, [*tables, self._control.message(None)], self._options)
         assert error is not None  # Invariant: there is no abort without one of the two.
