@@ -179,3 +179,14 @@ def test_the_page_of_listeners_has_every_event_with_its_attributes() -> None:
         if kind is not events.OutputCompleted:  # "The same as OutputStarted, and ..."
             public = {name for name in dir(kind) if not name.startswith("_")}
             assert public <= set(re.findall(r"`(\w+)`", rows[kind.__name__])), kind
+
+
+def test_the_reference_has_every_public_name() -> None:
+    import millstream as ms
+    from millstream import errors
+    from millstream.observe import events
+
+    text = "".join(path.read_text() for path in Path(REPOSITORY, "docs", "api").glob("*.md"))
+    listed = {*re.findall(r"(?m)^::: millstream\.(\w+)$", text), *dir(errors), *dir(events)}
+    assert {"::: millstream.errors", "::: millstream.observe.events"} <= set(text.splitlines())
+    assert sorted(set(ms.__all__) - listed) == []
