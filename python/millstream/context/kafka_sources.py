@@ -36,7 +36,8 @@ class KafkaSourceMethods(SourceCore):
         max_records_per_task: int | None = None,
         key_decoder: Decoder = "bytes",
         value_decoder: Decoder = "bytes",
-        on_undecodable: Literal["fail", "skip"] = "fail",
+        on_undecodable: Literal["fail", "skip", "dead_letter"] = "fail",
+        dead_letters: str | None = None,
         on_offset_out_of_range: Literal["fail", "earliest", "latest"] = "fail",
         on_topic_change: Literal["fail", "restart"] = "fail",
         refresh: float = 5.0,
@@ -75,8 +76,11 @@ class KafkaSourceMethods(SourceCore):
                 functions. Null stays None.
             value_decoder: what values become, likewise.
             on_undecodable: what happens to a record whose key or value cannot be decoded: `fail` stops the stream with
-                an error that names it; `skip` goes on without it, with a warning. Listeners get the number with each
-                batch, as `event.invalid`.
+                an error that names it; `skip` goes on without it, with a warning; `dead_letter` writes it to a topic as
+                it was. Listeners get the number with each batch, as `event.invalid`.
+            dead_letters: that topic, which must be there. Headers say where a record comes from and what was wrong
+                (`millstream.topic`, `.partition`, `.offset`, `.timestamp_ms`, `.error`); a batch that is run again
+                writes it again.
             on_offset_out_of_range: what happens when the offset that comes next is gone (retention) or not there yet
                 (a log that was cut): `fail` stops the stream; `earliest` and `latest` go on at the first offset or
                 at the end, and listeners hear of the loss.
@@ -113,6 +117,7 @@ class KafkaSourceMethods(SourceCore):
             key_decoder=key_decoder,
             value_decoder=value_decoder,
             on_undecodable=on_undecodable,
+            dead_letters=dead_letters,
             on_offset_out_of_range=on_offset_out_of_range,
             on_topic_change=on_topic_change,
             refresh=refresh,

@@ -15,7 +15,7 @@ from tests.servers.kafka.kafka_tool import KafkaTool
 from tests.servers.kafka.schema_registry import schema_registry
 
 import millstream as ms
-from millstream.errors import ArgumentTypeError, DataError, SourceUnavailableError
+from millstream.errors import ArgumentTypeError, ConfigurationError, DataError, SourceUnavailableError
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,47 @@ def test_what_cannot_be_decoded_stops_the_stream_or_is_left_out(kafka: KafkaTool
         assert run.until(2) == good
         run.until(lambda: bool(run.reports.batches))
     assert sum(sum(batch.invalid.values()) for batch in run.reports.batches) == 1
+
+
+def test_what_cannot_be_decoded_goes_to_a_topic_as_it_was(kafka: KafkaTool, context: ms.Context) -> None:
+    topic, letters = kafka.topic(), kafka.topic()
+    kafka.produce(topic, [("a", "1")])
+    kafka.produce(topic, [("k", "x"), (None, b"\xff")], headers=[("h", b"1"), ("n", None)])
+    kafka.produce(topic, [("b", "2")])
+    with KafkaRun(
+        kafka.servers,
+        context=context,
+        topics=[topic],
+        start="earliest",
+        shape=pair,
+        value_decoder=int,
+        on_undecodable="dead_letter",
+        dead_letters=letters,
+    ) as run:
+        assert run.until(2) == [(b"a", 1), (b"b", 2)]
+        run.until(lambda: sum(sum(batch.invalid.values()) for batch in run.reports.batches) == 2)
+    with KafkaRun(kafka.servers, topics=[letters], start="earliest", shape=lambda record: record) as run:
+        one, two = run.until(2)
+    assert [(one.key, one.value), (two.key, two.value)] == [(b"k", b"x"), (None, b"\xff")]
+    assert one.headers[:2] == [("h", b"1"), ("n", None)]
+    said = dict(one.headers[2:])
+    assert said["millstream.topic"] == topic.encode()
+    assert (said["millstream.partition"], said["millstream.offset"]) == (b"0", b"1")
+    assert int(said["millstream.timestamp_ms"]) > 0
+    assert said["millstream.error"].startswith(b"value: ValueError: invalid literal for int()")
+    assert dict(two.headers)["millstream.offset"] == b"2"
+
+
+def test_a_topic_for_dead_letters_must_be_named_and_there(kafka: KafkaTool) -> None:
+    topic = kafka.topic()
+    options: dict[str, Any] = {"topics": [topic], "on_undecodable": "dead_letter"}
+    with pytest.raises(ConfigurationError, match="a topic that is named"):
+        KafkaRun(kafka.servers, **options)
+    with (
+        pytest.raises(ConfigurationError, match="cannot go to the topic nowhere"),
+        KafkaRun(kafka.servers, **options, dead_letters="nowhere"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("word", ["avro", "protobuf"])

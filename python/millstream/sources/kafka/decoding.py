@@ -9,6 +9,7 @@ from millstream.environment.logger import logger
 from millstream.errors import ArgumentTypeError, DataError, InvalidError, UnavailableError, shown
 from millstream.model.accumulator import Accumulator
 from millstream.model.partition import Columns, Partition
+from millstream.sources.kafka.dead_letter_topic import DeadLetterTopic
 from millstream.sources.kafka.kafka_columns import kafka_rows
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ Decoder: TypeAlias = Literal["bytes", "utf8", "json"] | Callable[[bytes], Any]
 `AvroDecoder`, `ProtobufDecoder` and `SchemaRegistryDecoder` are such functions.
 """
 
-OnUndecodable: TypeAlias = Literal["fail", "skip"]
+OnUndecodable: TypeAlias = Literal["fail", "skip", "dead_letter"]
 """What happens to a record whose key or value cannot be decoded."""
 
 
@@ -42,6 +43,7 @@ class Decoding:
         key: of keys.
         value: of values.
         on_undecodable: what happens to a record that cannot be decoded.
+        dead_letters: where it goes with `dead_letter`.
 
     Attributes:
         skipped: how many records were left out, on the driver.
@@ -50,8 +52,15 @@ class Decoding:
         ArgumentTypeError: a decoder is none.
     """
 
-    def __init__(self, key: Decoder, value: Decoder, on_undecodable: OnUndecodable) -> None:
+    def __init__(
+        self,
+        key: Decoder,
+        value: Decoder,
+        on_undecodable: OnUndecodable,
+        dead_letters: DeadLetterTopic | None = None,
+    ) -> None:
         self.on_undecodable = on_undecodable
+        self.dead_letters = dead_letters
         self.skipped = Accumulator(0)
         self._key = _checked("key_decoder", key)
         self._value = _checked("value_decoder", value)
@@ -61,6 +70,7 @@ class Decoding:
 
         Raises:
             DataError: a record cannot be decoded, and the policy is to fail.
+            SinkUnavailableError: the topic of such records could not be written.
         """
         keys, values = self._decoded(table, "key", self._key), self._decoded(table, "value", self._value)
         bad = _reasons(key=keys, value=values)
@@ -101,10 +111,14 @@ class Decoding:
             raise DataError(
                 f"A record of {what} cannot be decoded.",
                 detail=f"{first}; {len(bad)} of {table.num_rows} records cannot.",
-                hint='Give on_undecodable="skip" to leave such records out, or decode them in a map of your own.',
+                hint='Give on_undecodable="skip" to leave such records out, "dead_letter" to have them in a topic, or '
+                "decode them in a map of your own.",
             )
+        if self.dead_letters is not None:
+            self.dead_letters.write(table, bad)
         self.skipped.add(len(bad))
-        logger.warning("%s: %d records that cannot be decoded are left out; the first: %s", what, len(bad), first)
+        then = "are left out" if self.dead_letters is None else f"are in the topic {self.dead_letters.topic}"
+        logger.warning("%s: %d records that cannot be decoded %s; the first: %s", what, len(bad), then, first)
 
 
 _SCHEMA_HINT = (

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from millstream.environment.logger import logger
-from millstream.errors import InvalidError
+from millstream.errors import ConfigurationError, InvalidError
 from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, SourceReport, Split
 from millstream.sources.kafka.choices import above_zero, one_of
+from millstream.sources.kafka.dead_letter_topic import DeadLetterTopic
 from millstream.sources.kafka.decoding import Decoder, Decoding, OnUndecodable
 from millstream.sources.kafka.kafka_errors import as_error
 from millstream.sources.kafka.planner import OnOffsetOutOfRange, OnTopicChange, Planner, Position
@@ -72,6 +73,7 @@ class KafkaSource(ReplayableSource[Any]):
         key_decoder: Decoder = "bytes",
         value_decoder: Decoder = "bytes",
         on_undecodable: OnUndecodable = "fail",
+        dead_letters: str | None = None,
         on_offset_out_of_range: OnOffsetOutOfRange = "fail",
         on_topic_change: OnTopicChange = "fail",
         refresh: float = 5.0,
@@ -81,7 +83,7 @@ class KafkaSource(ReplayableSource[Any]):
     ) -> None:
         one_of("isolation", isolation, ("read_committed", "read_uncommitted"))
         one_of("on_offset_out_of_range", on_offset_out_of_range, ("fail", "earliest", "latest"))
-        one_of("on_undecodable", on_undecodable, ("fail", "skip"))
+        one_of("on_undecodable", on_undecodable, ("fail", "skip", "dead_letter"))
         one_of("on_topic_change", on_topic_change, ("fail", "restart"))
         for name, seconds in (("refresh", refresh), ("start_timeout", start_timeout), ("read_timeout", read_timeout)):
             above_zero(name, seconds)
@@ -110,7 +112,8 @@ class KafkaSource(ReplayableSource[Any]):
         )
         # The same in the copies that executors have, and no other source's.
         self._reads = RangeReads(f"{os.getpid()}-{next(_numbers)}", self.options, read_timeout, on_offset_out_of_range)
-        self._decoding = Decoding(key_decoder, value_decoder, on_undecodable)
+        self._dead_letters = _dead_letter_topic(self.options, on_undecodable, dead_letters)
+        self._decoding = Decoding(key_decoder, value_decoder, on_undecodable, self._dead_letters)
         self._watch: TopicWatch | None = None
         self._first: Position | None = None
         self._planned: dict[int, Position] = {}
@@ -157,6 +160,8 @@ class KafkaSource(ReplayableSource[Any]):
             self._start_timeout_s,
         )
         watch.start(list(position or ()))
+        if self._dead_letters is not None:
+            self._check_dead_letters(watch, self._dead_letters)
         if position is None:
             self._first = self._beginning(watch)
 
@@ -233,6 +238,14 @@ class KafkaSource(ReplayableSource[Any]):
                 self._commit(self._done, _LAST_COMMIT_S)
             self._watch.close()
             self._watch = None
+
+    def _check_dead_letters(self, watch: TopicWatch, topic: DeadLetterTopic) -> None:
+        from millstream._core import KafkaClientError
+
+        try:
+            topic.check(watch.client, self._start_timeout_s)
+        except KafkaClientError as error:
+            raise as_error(error, "Kafka could not be asked for the topic of dead letters.", self.options) from error
 
     def _beginning(self, watch: TopicWatch) -> Position:
         from millstream._core import KafkaClientError
@@ -318,3 +331,15 @@ class KafkaSource(ReplayableSource[Any]):
         log = logger.info if report.kind == "reachable" else logger.warning
         log("%s: %s", self.name, report.message)
         self._reports.append(report)
+
+
+def _dead_letter_topic(
+    options: ClientOptions, on_undecodable: OnUndecodable, topic: str | None
+) -> DeadLetterTopic | None:
+    if (on_undecodable == "dead_letter") is (topic is not None):
+        return None if topic is None else DeadLetterTopic(options, topic)
+    raise ConfigurationError(
+        "Records that cannot be decoded go to a topic that is named.",
+        detail=f"on_undecodable={on_undecodable!r} and dead_letters={topic!r}.",
+        hint='Give both on_undecodable="dead_letter" and dead_letters="name of a topic", or neither.',
+    )
