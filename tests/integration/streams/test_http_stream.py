@@ -9,6 +9,7 @@ import json
 import logging
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +25,10 @@ from cryptography.x509.oid import NameOID
 
 import millstream as ms
 from millstream.errors import ConfigurationError, SourceUnavailableError
+from millstream.ingest.receiver_feed import ReceiverFeed
+from millstream.model.partition import rows_of
 from millstream.observe.events import ReceiverFailed
+from millstream.sources.http.http_receiver import HttpReceiver
 from millstream.testing import ManualClock
 
 WAIT_S = 30.0
@@ -251,6 +255,47 @@ def test_a_body_for_which_there_is_no_room_is_answered_503(alone: Post) -> None:
     assert busy
     assert busy[0].headers["retry-after"] == "1"
     assert len(posted.records()) == 5 * (3 - len(busy))
+
+
+def test_a_body_is_answered_503_while_the_input_is_held() -> None:
+    receiver: HttpReceiver[Any] = HttpReceiver("127.0.0.1", 0, ms.Environment())
+    feed = ReceiverFeed(receiver, ms.Environment(ManualClock(10.0)), full_timeout_s=0.01)
+    feed.start(interval_ms=1_000, zero_ms=0, notify=lambda event: None)
+    try:
+        url = receiver.url(WAIT_S)
+        feed.hold()
+        assert httpx.post(url, content="[1]").status_code == 503
+        feed.resume()
+        assert httpx.post(url, content="[2]").status_code == 202
+        assert [list(rows_of(block.data)) for block in feed.take(20_000)] == [[2]]
+    finally:
+        feed.close()
+
+
+def test_a_body_that_is_under_way_at_a_stop_is_in_the_last_batch() -> None:
+    batches = SimpleQueue[list[Any]]()
+    with ms.StreamingContext(0.02) as ssc:
+        stream = ssc.http_stream(format="lines")
+        stream.collect_to(batches)
+        ssc.start()
+        url = httpx.URL(stream.url())
+        address = url.host, url.port or 0
+        with socket.create_connection(address, timeout=WAIT_S) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nto be")
+            # Answered after the body has begun to be read: what was sent before it has arrived.
+            assert httpx.get(url.join("/health")).status_code == 200
+            stopping = threading.Thread(target=ssc.stop)
+            stopping.start()
+            with suppress(OSError):
+                while True:  # until the server takes no more connections
+                    socket.create_connection(address, timeout=WAIT_S).close()
+            connection.sendall(b"\nor no")
+            assert connection.recv(1_000).startswith(b"HTTP/1.1 202 ")
+        stopping.join(WAIT_S)
+    seen: list[Any] = []
+    while not batches.empty():
+        seen += batches.get()
+    assert seen == ["to be", "or no"]
 
 
 def test_a_port_that_is_taken_is_reported_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -204,3 +204,46 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "httpx", None)
     with pytest.raises(ConfigurationError, match=r'pip install "millstream\[http\]"'):
         ms.StreamingContext(1.0).memory_stream().save_to_http("http://127.0.0.1:1/")
+
+
+def test_a_program_that_takes_posts_takes_each_part_once(tmp_path: Path) -> None:
+    clock = ManualClock(10.0)
+    taken: list[list[Any]] = []
+    service = ms.StreamingContext(
+        1.0, name="service", checkpoint=tmp_path / "service", environment=ms.Environment(clock)
+    )
+    posts = service.http_stream(name="posts", max_body_bytes=20)
+    posts.collect_to(taken)
+    service.start()
+    clock.advance(0.1)
+
+    def life(records: list[Any], **options: Any) -> ms.StreamingContext:
+        own = ManualClock(10.0)
+        ssc = ms.StreamingContext(
+            1.0, name="sender", checkpoint=tmp_path / "sender", environment=ms.Environment(own), batch_retries=0
+        )
+        numbers = ssc.memory_stream(name="numbers")
+        numbers.save_to_http(posts.url(), max_records=1, name="hook", retry_pause=0.001, **options)
+        ssc.start()
+        for record in records:
+            numbers.push(record)
+        own.advance(1.0)
+        ssc.stop()
+        return ssc
+
+    with pytest.raises(DataError, match="413"):
+        life(["first", "x" * 30, "third"]).await_termination(0)
+    life([], on_refused="skip")
+    clock.advance(1.0)
+    service.stop()
+    assert [record for batch in taken for record in batch] == ["first", "third"]
+
+
+def test_only_parts_in_order_have_a_position(hooks: HookServer) -> None:
+    run(hooks.url, [[1, 2]], max_records=1, concurrency=2)
+    assert all("millstream-position" not in request.headers for request in hooks.requests)
+    hooks.requests.clear()
+    run(hooks.url, [[1, 2], [3]], max_records=1, name="hook")
+    positions = [request.headers["millstream-position"].split() for request in hooks.requests]
+    assert len({sender for sender, _ in positions}) == 1
+    assert sorted(int(number) for _, number in positions) == [int(number) for _, number in positions]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from millstream.environment.http_client import http_client, shown_service
 from millstream.errors import SinkUnavailableError
-from millstream.sinks.http.http_part import MEDIA_TYPES, BodyFormat, HttpPart
+from millstream.sinks.http.http_part import MEDIA_TYPES, POSITION_HEADER, BodyFormat, HttpPart
 
 if TYPE_CHECKING:
     import httpx
@@ -86,8 +86,12 @@ class HttpDelivery:
         self._client = http_client(target.url, timeout_s=target.timeout_s, connections=target.concurrency)
         self._closed = threading.Event()
 
-    def post(self, part: HttpPart) -> Refusal | None:
+    def post(self, part: HttpPart, position: str | None = None) -> Refusal | None:
         """Post a part, again where that may help.
+
+        Args:
+            part: what to post.
+            position: how far a sender has come whose parts arrive in order, or None.
 
         Returns:
             None when it was taken, or why it never will be.
@@ -97,6 +101,8 @@ class HttpDelivery:
         """
         target = self._target
         headers = {"content-type": MEDIA_TYPES[target.format], **target.headers, "idempotency-key": part.key}
+        if position is not None:
+            headers[POSITION_HEADER] = position
         body = part.body(target.format)
         pause_s = target.retry_pause_s
         for retries_left in range(target.retries, -1, -1):

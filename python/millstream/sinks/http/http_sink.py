@@ -78,6 +78,7 @@ class HttpSink(Sink[Any]):
         )
         self.name = f"service {shown_service(self._url)}"
         self._max_records = max_records
+        self._in_order = concurrency == 1
         self._on_refused = on_refused
         self._environment: Environment | None = environment if environment is not None else Environment()
         self._refused = None if dead_letters is None else RefusedParts(dead_letters, storage_options, self._environment)
@@ -131,7 +132,7 @@ class HttpSink(Sink[Any]):
             for part in parts_of(records, key, self._max_records, MAX_PART_BYTES)
             if part.key not in self._delivered[1]
         ]
-        self._post_all(waiting, batch, delivery, pool)
+        self._post_all(waiting, lineage.key, batch, delivery, pool)
 
     def discard(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
         """Receipts hold all that was staged, so nothing is left to throw away."""
@@ -144,7 +145,7 @@ class HttpSink(Sink[Any]):
         self._pool = self._delivery = None
 
     def _post_all(
-        self, parts: Sequence[HttpPart], batch: Batch, delivery: HttpDelivery, pool: ThreadPoolExecutor
+        self, parts: Sequence[HttpPart], sender: str, batch: Batch, delivery: HttpDelivery, pool: ThreadPoolExecutor
     ) -> None:
         """Post all parts; when one fails, those that have not begun are left for the next try."""
         failed = threading.Event()
@@ -153,7 +154,7 @@ class HttpSink(Sink[Any]):
             if failed.is_set():
                 return
             try:
-                refusal = delivery.post(part)
+                refusal = delivery.post(part, part.position(sender, batch.time_ms) if self._in_order else None)
                 if refusal is not None:
                     self._settle(part, refusal, batch)
                 self._delivered[1].add(part.key)
