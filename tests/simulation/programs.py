@@ -91,6 +91,21 @@ def _totals(outcome: Outcome) -> dict[str, dict[int, Rows]]:
     return {"totals": expected}
 
 
+def unlogged(ssc: ms.StreamingContext, sim: Connections) -> None:
+    """The same, and a window over it, without a state log: a start runs batches again for their state."""
+    totals(ssc, sim)
+    window = (
+        sim.stream("more", limit=5)
+        .map(lambda n: (n % 4, n))
+        .reduce_by_key_and_window(add, sub, window=5.0, slide=1.0, filter=lambda pair: pair[1] != 0, name="sums")
+    )
+    window.write_to(sim.sink("sums"))
+
+
+def _unlogged(outcome: Outcome) -> dict[str, dict[int, Rows]]:
+    return _totals(outcome) | _inverse_window(outcome, "more")
+
+
 TIMEOUT_S = 4.0
 
 
@@ -162,8 +177,8 @@ def inverse_window(ssc: ms.StreamingContext, sim: Connections) -> None:
     ).write_to(sim.sink("sums"))
 
 
-def _inverse_window(outcome: Outcome) -> dict[str, dict[int, Rows]]:
-    batches = _by_batch(outcome, "numbers")
+def _inverse_window(outcome: Outcome, name: str = "numbers") -> dict[str, dict[int, Rows]]:
+    batches = _by_batch(outcome, name)
     expected = {}
     for end_ms in batches:
         sums: dict[int, int] = {}
@@ -212,6 +227,12 @@ PROGRAMS: dict[str, Simulated] = {
             sum(total for _, (_, total) in list(outcome.outputs["totals"].values())[-1])
             == sum(NUMBERS) + sum(1_000 + n for n in range(60))
         ),
+    ),
+    "unlogged": Simulated(
+        unlogged,
+        {"numbers": NUMBERS, "others": [1_000 + n for n in range(60)], "more": list(range(80))},
+        _unlogged,
+        options={"settle": 7, "state_log": False},
     ),
     "sessions": Simulated(sessions, {"numbers": NUMBERS}, _sessions, _all_sessions_ended, {"settle": 8}),
     "kept_sessions": Simulated(kept_sessions, {"numbers": NUMBERS}, _sessions, _all_sessions_ended, {"settle": 8}),

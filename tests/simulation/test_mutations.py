@@ -16,9 +16,11 @@ from millstream.blocks.block_log import BlockLog
 from millstream.control import durability
 from millstream.control.durability import Durability
 from millstream.ingest import block_buffer
+from millstream.recovery import history
 from millstream.recovery.checkpoint_writer import CheckpointWriter
 from millstream.recovery.decisions import BatchPlanned, BatchPrepared, Decision
 from millstream.recovery.log_journal import LogJournal
+from millstream.state.downtime import Downtime
 from millstream.state.table import StateTable
 from millstream.testing.simulation.connections import Connections
 from millstream.testing.simulation.simulate import SimulationError, simulate
@@ -111,8 +113,8 @@ def _released_at_once(patch: Patch) -> None:
     """Blocks go before it is durable that their batch is done."""
     done = Durability.done
 
-    def release(self: Durability, numbers: Any) -> None:
-        done(self, numbers)
+    def release(self: Durability, time_ms: int, numbers: Any) -> None:
+        done(self, time_ms, numbers)
         self.after_plan()
 
     patch.setattr(Durability, "done", release)
@@ -144,6 +146,27 @@ def _tail_trusted(patch: Patch) -> None:
     patch.setattr("millstream.blocks.segment_log.find_log", found)
 
 
+def _overlapping_downtimes(patch: Patch) -> None:
+    """A start that finds an overdue batch counts from that one, in a downtime of its own."""
+    patch.setattr(
+        history, "with_downtime", lambda spans, planned_ms, begin_ms: (*spans, Downtime(planned_ms, begin_ms))
+    )
+
+
+def _nothing_repeated(patch: Patch) -> None:
+    patch.setattr(Durability, "repeats", False)
+
+
+def _settled_without_checkpoint(patch: Patch) -> None:
+    """Without a state log blocks go as soon as their batch is done."""
+
+    def done(self: Durability, time_ms: int, numbers: Any) -> None:
+        self._settled.extend(numbers)
+        self._writer.batch_done()
+
+    patch.setattr(Durability, "done", done)
+
+
 MUTATIONS: dict[str, tuple[str, Callable[[Patch], None]]] = {
     "BatchPlanned is not synced": ("stateless", _unsynced(BatchPlanned)),
     "blocks are acknowledged before they are durable": ("two_sinks", _acknowledged_early),
@@ -155,6 +178,9 @@ MUTATIONS: dict[str, tuple[str, Callable[[Patch], None]]] = {
     "blocks are released before BatchDone is durable": ("two_sinks", _released_at_once),
     "one checkpoint is kept": ("totals", _journal_released_early),
     "the tail of a log is dropped": ("two_sinks", _tail_trusted),
+    "downtimes overlap": ("slid_sessions", _overlapping_downtimes),
+    "batches without a state log are not run again": ("unlogged", _nothing_repeated),
+    "blocks that are to be read again are released": ("unlogged", _settled_without_checkpoint),
 }
 
 

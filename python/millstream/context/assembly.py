@@ -74,10 +74,11 @@ def assembled(
         batches = BatchWork(graph, backend, journal, bus, clock, durability)
         committed = _opened(batches, durability, environment)
         undo.callback(batches.close, in_order=False)
+        origin_ms = 0 if durability is None else durability.checkpoint.identity.zero_time_ms
+        batches.repeat(origin_ms)
         if any(node.gives_columns for node in graph.inputs):
             import_module("pyarrow")  # Now, so that the first batch need not wait for it.
         # The grid begins after everything that takes time, or the first batch would be late.
-        origin_ms = 0 if durability is None else durability.checkpoint.identity.zero_time_ms
         begin_ms = origin_ms + math.floor((steady.wall_ms() - origin_ms) / interval_ms) * interval_ms
         zero_ms = program.zero_ms = begin_ms if durability is None else origin_ms
         batches.begin(zero_ms)

@@ -61,6 +61,7 @@ def checkpoint_settings(
     takeover: bool,
     on_failure: OnFailure,
     dead_letter_limit: int,
+    state_log: bool,
 ) -> CheckpointSettings | None:
     """Check the arguments of a streaming context about its checkpoint; None without one.
 
@@ -102,7 +103,7 @@ def checkpoint_settings(
             hint="Give CHECKPOINT/savepoints/NAME; `millstream checkpoint show CHECKPOINT` lists the names.",
         )
     limit = dead_letter_limit if on_failure == "skip" else 0
-    policies = RecoveryPolicies(on_unmatched, on_input_changed, on_divergence, limit)
+    policies = RecoveryPolicies(on_unmatched, on_input_changed, on_divergence, limit, state_log)
     return CheckpointSettings(where, interval_ms, policies, begin, continue_sinks, storage_options, takeover)
 
 

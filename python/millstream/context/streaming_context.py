@@ -95,6 +95,9 @@ class StreamingContext(SourceMethods, RefreshedValueMethods):
             stops, and nothing is lost; `skip`: as long as no output has committed it, the batch is given up, and the
             stream goes on as if it had held nothing. Its inputs are kept as a dead letter in the checkpoint.
         dead_letter_limit: after so many batches that were given up the stream stops all the same.
+        state_log: False, for programs that are cheap and deterministic: batches do not journal what they change in the
+            state, which is kept with each checkpoint as a whole; a start runs the batches since then once more, for
+            their state alone. Inputs must still have their records then.
 
     Raises:
         ConfigurationError: an argument has a value that cannot work.
@@ -144,6 +147,7 @@ class StreamingContext(SourceMethods, RefreshedValueMethods):
         takeover: bool = False,
         on_failure: OnFailure = "fail",
         dead_letter_limit: int = 10,
+        state_log: bool = True,
     ) -> None:
         interval_ms = duration_ms(batch_interval, "batch_interval")
         self._max_queued_batches = _count_checked(max_queued_batches, "max_queued_batches", 1)
@@ -174,6 +178,7 @@ class StreamingContext(SourceMethods, RefreshedValueMethods):
             takeover,
             on_failure,
             _count_checked(dead_letter_limit, "dead_letter_limit", 1),
+            state_log,
         )
         self._driver: Driver | None = None
         self._stopped_early = False

@@ -8,8 +8,10 @@ from typing import Any
 
 from millstream.control.batch_report import BatchReport
 from millstream.control.durability import Durability, state_digest
+from millstream.control.input_digests import input_digests
 from millstream.control.instructions import PlanBatch
 from millstream.control.recovered import Recovered
+from millstream.control.silent_runs import SilentRuns
 from millstream.environment.clock import Clock
 from millstream.environment.logger import logger
 from millstream.errors import DataError, MillstreamError, UserCodeError
@@ -27,7 +29,7 @@ from millstream.model.ports.sink import SinkLineage
 from millstream.model.positions import newest_position
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import BatchStep, SourceReported
-from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchPrepared, Digest, InputPlan, SplitPlan
+from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchPrepared, InputPlan, SplitPlan
 from millstream.recovery.journal import Journal
 
 
@@ -137,6 +139,22 @@ class BatchWork:
         self._works[plan.time_ms] = work
         work.report.submit(work.planned)
 
+    def repeat(self, zero_ms: int) -> None:
+        """Run batches again, for their state alone, that an earlier driver finished without keeping what they changed.
+
+        Called once everything is open.
+
+        Args:
+            zero_ms: the zero time of the grid.
+
+        Raises:
+            DataError: one reads other records than it did.
+            Exception: whatever a user's function, a source or an executor raised.
+        """
+        durability = self._durability
+        if durability is not None and durability.repeats:
+            durability.repeat(SilentRuns(self._graph, self._backend, zero_ms, durability.divergences.compare).run)
+
     def hold(self, name: str, block_id: int, block: Block) -> None:
         """Keep a block until the batch that gets it is done."""
         self._blocks[name][block_id] = block
@@ -220,26 +238,16 @@ class BatchWork:
         if durability is None:
             return
         deltas = durability.deltas(time_ms, attempt) if self._memory else []
-        prepared = BatchPrepared(time_ms, attempt, self._input_digests(work, time_ms), state_digest(deltas))
+        prepared = BatchPrepared(
+            time_ms, attempt, input_digests(self._graph.inputs, work.planned, time_ms), state_digest(deltas)
+        )
         if work.prepared is not None:
             committed = any(newest_ms is not None and newest_ms >= time_ms for newest_ms in self._committed.values())
-            durability.compare(work.prepared, prepared, committed=committed)
-        if self._memory:
+            durability.divergences.compare(work.prepared, prepared, committed=committed)
+        if self._memory and durability.logs_state:
             self._journal.append(*deltas, prepared)
         else:
             self._journal.note(prepared)
-
-    def _input_digests(self, work: _Work, time_ms: int) -> dict[str, tuple[Digest, ...]]:
-        """Count what the batch had of each input, as far as it is known now."""
-        digests: dict[str, tuple[Digest, ...]] = {}
-        for node in self._graph.inputs:
-            planned = work.planned[node.name]
-            if planned.blocks:
-                digests[node.name] = tuple(Digest(block.records) for block in planned.blocks)
-            elif isinstance(node, SourceInput) and planned.splits:
-                counts = node.reads.counts(time_ms, planned.splits)
-                digests[node.name] = tuple(Digest(count) for count in counts)
-        return digests
 
     def _stage(self, output: Output, run: BatchRun, work: _Work) -> None:
         work.report.start_output(output)
@@ -313,10 +321,11 @@ class BatchWork:
 
     def _release(self, work: _Work, time_ms: int) -> None:
         """Let go of what only a batch needed that has ended."""
-        for source in self._sources():
-            source.release(time_ms)
+        if self._durability is None or self._durability.logs_state:
+            for source in self._sources():
+                source.release(time_ms)
         if self._durability is not None:
-            self._durability.done(number for plan in work.inputs for number in plan.blocks)
+            self._durability.done(time_ms, [number for plan in work.inputs for number in plan.blocks])
         del self._works[time_ms]
 
     def _read(self, work: _Work, time_ms: int) -> dict[str, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from millstream.blocks.block_log import records_of
+from millstream.control.divergences import Divergences
 from millstream.control.recovered import Recovered
 from millstream.control.recovery_policies import RecoveryPolicies
 from millstream.environment.environment import Environment
@@ -21,8 +22,8 @@ from millstream.model.ports.block_feed import Block
 from millstream.model.ports.replayable_source import Split
 from millstream.model.positions import is_repeated, newest_position
 from millstream.observe.event_bus import EventBus
-from millstream.observe.events import BatchDiverged, CheckpointFailed, StateRestored
 from millstream.observe.events import BatchSkipped as BatchSkippedEvent
+from millstream.observe.events import CheckpointFailed, StateRestored
 from millstream.observe.events import CheckpointWritten as CheckpointWrittenEvent
 from millstream.recovery.checkpoint import Checkpoint
 from millstream.recovery.checkpoint_writer import CheckpointWriter
@@ -39,6 +40,7 @@ from millstream.recovery.decisions import (
     SinksOpened,
     StateDelta,
 )
+from millstream.recovery.history import logs_state
 from millstream.recovery.matching import match_tables
 from millstream.state.table_identity import TableIdentity
 
@@ -60,6 +62,7 @@ class Durability:
     Attributes:
         recovered: the batch that was left undone, or None.
         blocks: blocks that no batch had, by input, oldest first.
+        divergences: compares batches that run again with what they were.
     """
 
     def __init__(
@@ -80,12 +83,29 @@ class Durability:
         self._bus = bus
         self._policies = policies
         self._state = DurableState(graph, backend)
-        self._writer = CheckpointWriter(checkpoint, environment, interval_ms, self._tell_written, self._tell_failed)
+        self.divergences = Divergences(policies, bus)
+        snapshot = None if self.logs_state else self._snapshot
+        self._writer = CheckpointWriter(
+            checkpoint, environment, interval_ms, self._tell_written, self._tell_failed, snapshot
+        )
         self._settled: list[int] = []
+        # With state_log=False: the blocks of batches that run again as long as an older checkpoint may be needed.
+        self._kept: dict[int, list[int]] = {}
         self.recovered: Recovered | None = None
         self.blocks: dict[str, list[Block]] = {}
-        self._undone_blocks: dict[int, Block] = {}
+        self._planned_blocks: dict[int, Block] = {}
+        self._to_repeat: list[tuple[BatchPlanned, BatchPrepared | None]] = []
         self._stored_positions: dict[str, Any] = {}
+
+    @property
+    def logs_state(self) -> bool:
+        """Whether batches journal what they change in the state."""
+        return self._policies.state_log or not self._state.tables
+
+    @property
+    def repeats(self) -> bool:
+        """Whether there are batches to be run again for their state alone."""
+        return bool(self._to_repeat)
 
     @property
     def epoch(self) -> int:
@@ -133,16 +153,15 @@ class Durability:
         started = DriverStarted(
             history.epoch + 1, round(self._clock.wall_ms()), history.planned_ms if keeps else None, self._program()
         )
-        self._state.begin()
+        if self.logs_state:
+            self._state.begin()
+        self._to_repeat = history.to_repeat
+        state_ms = history.state_ms
         if stored_program is not None:
             self._load(stored_program)
         self._find_blocks()
-        if history.done_ms is not None and _form(stored_program) != _form(started.program):
-            whole = [
-                TableChunk(change.table, change.partition, change.data)
-                for change in self._state.snapshots(history.done_ms)
-            ]
-            self.journal.append(self._writer.rewrite(whole, started.program), started)
+        if state_ms is not None and _form(stored_program) != _form(started.program):
+            self.journal.append(self._writer.rewrite(self._snapshot(state_ms), started.program), started)
         else:
             self.journal.append(started)
         if history.undone is not None:
@@ -153,8 +172,35 @@ class Durability:
             if StateRestored in self._bus.heard:
                 self._bus.post(StateRestored(history.done_ms, history.epoch, spent_ms))
 
+    def _snapshot(self, time_ms: int) -> list[TableChunk]:
+        """Give the whole state, as of the newest batch in it."""
+        changes = self._state.snapshots(time_ms)
+        return [TableChunk(change.table, change.partition, change.data) for change in changes]
+
+    def repeat(self, run: Callable[[Recovered], None]) -> None:
+        """Have batches run again that are done and whose state was not kept; then keep it.
+
+        Args:
+            run: runs one batch for its state alone.
+        """
+        began_ms = self._clock.monotonic_ms()
+        self._state.note_downtimes(self.journal.history.downtimes)
+        for plan, prepared in self._to_repeat:
+            run(Recovered(plan, self._planned_inputs(plan), prepared, plan.attempt))
+        spent_ms = self._clock.monotonic_ms() - began_ms
+        logger.info("Ran %d batches again for their state in %.2f s.", len(self._to_repeat), spent_ms / 1000.0)
+        self._to_repeat = []
+        undone = () if self.journal.history.undone is None else self.journal.history.undone.inputs
+        wanted = {number for plan in undone for number in plan.blocks}
+        self._planned_blocks = {number: self._planned_blocks[number] for number in sorted(wanted)}
+        # So that a program that crashes again and again does not run more and more of them.
+        done_ms = self.journal.history.done_ms
+        assert done_ms is not None  # Invariant: those were done.
+        self._writer.write_whole(self._snapshot(done_ms))
+
     def _program(self) -> dict[str, Any]:
         return {
+            "state_log": self.logs_state,
             "interval_ms": self._graph.interval_ms,
             "inputs": [node.name for node in self._graph.inputs],
             "outputs": [output.name for output in self._graph.outputs],
@@ -175,7 +221,7 @@ class Durability:
                 for table, was in matching.pairs.items()
                 if was in chunks
             },
-            history.done_ms,
+            history.state_ms,
             stored={table: stored[was] for table, was in matching.pairs.items()},
         )
 
@@ -188,6 +234,11 @@ class Durability:
         history, log = self.journal.history, self.checkpoint.blocks
         undone = () if history.undone is None else history.undone.inputs
         wanted = {number for plan in undone for number in plan.blocks}
+        wanted |= {number for plan, _ in self._to_repeat for given in plan.inputs for number in given.blocks}
+        self._kept = {
+            plan.time_ms: [number for given in plan.inputs for number in given.blocks] for plan, _ in history.unlogged
+        }
+        kept = {number for numbers in self._kept.values() for number in numbers}
         feeds = {node.name for node in self._graph.inputs if isinstance(node, FeedInput)}
         newest = dict(history.block_positions)
         taken: dict[int, Block] = {}
@@ -196,6 +247,8 @@ class Durability:
             if stored.number in wanted:
                 log.hold(stored.number)
                 taken[stored.number] = stored.block()
+            elif stored.number in kept:
+                log.hold(stored.number)
             elif stored.number not in history.blocks:
                 if name in feeds and not is_repeated(stored.position, newest.get(name)):
                     log.hold(stored.number)
@@ -203,25 +256,27 @@ class Durability:
                     newest[name] = newest_position(stored.position, newest.get(name))
                 else:
                     history.blocks.add([stored.number])
-        self._undone_blocks = taken
+        self._planned_blocks = taken
         self._stored_positions = newest
 
     def _claim_undone(self, plan: BatchPlanned, prepared: BatchPrepared | None) -> None:
         attempt = max(plan.attempt, -1 if prepared is None else prepared.attempt) + 1
         again = BatchPlanned(plan.time_ms, plan.start_ms, plan.end_ms, plan.inputs, attempt)
         self.journal.append(again)
+        self.recovered = Recovered(again, self._planned_inputs(plan), prepared, attempt)
+
+    def _planned_inputs(self, plan: BatchPlanned) -> dict[str, PlannedInput]:
         plans = {given.input: given for given in plan.inputs}
-        planned = {
+        return {
             node.name: self._planned(node, plans.get(node.name, InputPlan(node.name))) for node in self._graph.inputs
         }
-        self.recovered = Recovered(again, planned, prepared, attempt)
 
     def _planned(self, node: Any, plan: InputPlan) -> PlannedInput:
         if isinstance(node, SourceInput):
             return PlannedInput.of_splits(
                 [Split(split.data, split.records, split.description) for split in plan.splits]
             )
-        missing = [number for number in plan.blocks if number not in self._undone_blocks]
+        missing = [number for number in plan.blocks if number not in self._planned_blocks]
         if missing:
             raise DataError(
                 "Blocks of a batch that was planned are not in the write-ahead log.",
@@ -229,7 +284,7 @@ class Durability:
                 hint="Restore the folder wal/ of the checkpoint from a copy, or skip the batch: "
                 "millstream checkpoint skip.",
             )
-        return PlannedInput.of_blocks([self._undone_blocks[number] for number in plan.blocks])
+        return PlannedInput.of_blocks([self._planned_blocks[number] for number in plan.blocks])
 
     def sinks_opened(self, committed: Mapping[str, int | None], notes: Mapping[str, Any], begin_ms: int) -> None:
         """Journal what the sinks say, and refuse one that knows more than the journal; a downtime ends here.
@@ -254,7 +309,7 @@ class Durability:
                 )
             if newest_ms is not None and newest_ms == self.journal.history.skipped_ms:
                 what, detail = "was skipped, but a sink has committed it", f"The output {output} has committed it."
-                self._report(newest_ms, what, detail, "on_divergence")
+                self.divergences.report(newest_ms, what, detail, "on_divergence")
         said = SinksOpened(round(self._clock.wall_ms()), dict(committed), begin_ms, self.sink_lineage_id, dict(notes))
         self.journal.append(said)
         if downtimes := self.journal.history.downtimes:
@@ -288,46 +343,13 @@ class Durability:
             self._settled = []
 
     def deltas(self, time_ms: int, attempt: int) -> list[StateDelta]:
-        """Give what an attempt changed in every table."""
+        """Give what an attempt changed in every table; nothing without a state log."""
+        if not self.logs_state:
+            return []
         return [
             StateDelta(time_ms, attempt, change.table, change.partition, change.data)
             for change in self._state.changes(time_ms)
         ]
-
-    def compare(self, before: BatchPrepared, now: BatchPrepared, *, committed: bool) -> None:
-        """Compare what a batch came to when it ran again with what an earlier driver made of it.
-
-        Args:
-            before: what the earlier driver journalled.
-            now: what came out now.
-            committed: a sink has committed what came out before.
-
-        Raises:
-            DataError: they differ, and the policy is to fail.
-        """
-        changed = {
-            name: (before.inputs[name], digests)
-            for name, digests in now.inputs.items()
-            if name in before.inputs and before.inputs[name] != digests
-        }
-        again = "ran again after a restart and"
-        if changed:
-            self._report(now.time_ms, f"{again} read other records", str(changed), "on_input_changed")
-        elif committed and before.state != now.state:
-            detail = f"{before.state}, now {now.state}"
-            self._report(now.time_ms, f"{again} came to another state", detail, "on_divergence")
-
-    def _report(self, time_ms: int, what: str, detail: str, policy: str) -> None:
-        accepted = getattr(self._policies, policy) == "accept"
-        if BatchDiverged in self._bus.heard:
-            self._bus.post(BatchDiverged(time_ms, what, detail, accepted))
-        logger.warning("The batch %d %s: %s", time_ms, what, detail)
-        if not accepted:
-            raise DataError(
-                f"The batch {time_ms} {what}.",
-                detail=detail,
-                hint=f'If this is what you want, for instance because code or data were changed: {policy}="accept".',
-            )
 
     def skip(self, planned: BatchPlanned, blocks: Sequence[tuple[str, Block]], error: str) -> None:
         """Give a batch up for good, and keep what it had read.
@@ -349,9 +371,12 @@ class Durability:
             place = f"{self.checkpoint.storage.place}/{name}"
             self._bus.post(BatchSkippedEvent(planned.time_ms, self._clock.wall_ms(), error, place))
 
-    def done(self, numbers: Iterable[int]) -> None:
+    def done(self, time_ms: int, numbers: Sequence[int]) -> None:
         """A batch is done and noted so; these were its blocks."""
-        self._settled.extend(numbers)
+        if self.logs_state:
+            self._settled.extend(numbers)
+        else:
+            self._kept[time_ms] = list(numbers)
         self._writer.batch_done()
 
     def write_checkpoint(self) -> None:
@@ -363,6 +388,9 @@ class Durability:
         self.checkpoint.close()
 
     def _tell_written(self, written: CheckpointWritten) -> None:
+        oldest_ms = self.journal.history.checkpoints[0].time_ms
+        for time_ms in [time_ms for time_ms in self._kept if time_ms <= oldest_ms]:
+            self._settled.extend(self._kept.pop(time_ms))
         if CheckpointWrittenEvent in self._bus.heard:
             self._bus.post(
                 CheckpointWrittenEvent(
@@ -378,7 +406,8 @@ class Durability:
 def _form(program: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Give what the chunks of a program depend on."""
     tables = [] if program is None else program["tables"]
-    return [{name: value for name, value in table.items() if name != "site"} for table in tables]
+    form = [{name: value for name, value in table.items() if name != "site"} for table in tables]
+    return [*form, {"state_log": logs_state(program)}]
 
 
 def state_digest(deltas: Sequence[StateDelta]) -> Digest | None:

@@ -19,9 +19,12 @@ class RecoveryPolicies:
         on_input_changed: when a batch that runs again reads other records than before.
         on_divergence: when a batch that runs again, and that a sink has committed, comes out differently.
         dead_letter_limit: how many batches may be given up.
+        state_log: whether batches journal what they change in the state; without, those since the newest checkpoint
+            run again at a start.
     """
 
     on_unmatched: OnUnmatched = "fail"
     on_input_changed: OnDivergence = "fail"
     on_divergence: OnDivergence = "fail"
     dead_letter_limit: int = 10
+    state_log: bool = True

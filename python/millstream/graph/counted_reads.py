@@ -30,7 +30,7 @@ class CountedReads(ReplayableSource[Any]):
         self.name = source.name
         self.source = source
         self.label = label
-        self._counts: Accumulator[_Counts] = Accumulator((0, {}), _put_together)
+        self._counts: Accumulator[_Counts] = Accumulator((0, {}), _put_together, silenced=False)
 
     def open(self, position: Any) -> None:
         """Leave it to the driver, which has the source itself."""

@@ -12,7 +12,8 @@ import copy
 import itertools
 import operator
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
@@ -34,6 +35,7 @@ class Accumulator(Generic[T]):
     Args:
         initial: where the total starts; a copy is kept.
         add: takes two amounts and gives their sum; must be associative. A task puts its own amounts together first.
+        silenced: whether `silent_accumulators` keeps additions from it.
 
     Attributes:
         number: names the accumulator in every process of the program.
@@ -46,10 +48,11 @@ class Accumulator(Generic[T]):
         3
     """
 
-    def __init__(self, initial: T, add: Callable[[T, T], T] = operator.add) -> None:
+    def __init__(self, initial: T, add: Callable[[T, T], T] = operator.add, *, silenced: bool = True) -> None:
         self.number = next(_numbers)
         self._total = copy.deepcopy(initial)
         self._put_together = add
+        self._silenced = silenced
         self._lock = threading.Lock()
         _alive[self.number] = self
 
@@ -91,6 +94,8 @@ class Accumulator(Generic[T]):
         Raises:
             UserCodeError: the function of the accumulator raised.
         """
+        if _thread.is_silent and self._silenced:
+            return
         with self._lock:
             try:
                 self._total = self._put_together(self._total, amount)
@@ -146,6 +151,7 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         self.additions: dict[int, Any] | None = None
         self.succeeded: list[Addition] = []
+        self.is_silent = False
 
 
 _thread = _Thread()
@@ -212,6 +218,24 @@ class adding_to:  # noqa: N801 - used like a function
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _thread.additions = self._before
+
+
+@contextmanager
+def silent_accumulators() -> Iterator[None]:
+    """Let what this thread adds to totals, and has its tasks add, come to nothing: it was added before.
+
+    Example:
+        >>> total = Accumulator(0)
+        >>> with silent_accumulators():
+        ...     total.add(5)
+        >>> total.value
+        0
+    """
+    before, _thread.is_silent = _thread.is_silent, True
+    try:
+        yield
+    finally:
+        _thread.is_silent = before
 
 
 def drain_accumulators() -> list[Addition]:

@@ -50,6 +50,7 @@ class CheckpointWriter:
         interval_ms: pause between checkpoints.
         on_written: told of every checkpoint that is durable.
         on_failed: told of one that could not be written; it is tried again.
+        snapshot: gives the whole state as of a batch that is done, at once; None: batches journal what they change.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class CheckpointWriter:
         interval_ms: int,
         on_written: Callable[[CheckpointWritten], None],
         on_failed: Callable[[BaseException], None],
+        snapshot: Callable[[int], list[TableChunk]] | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._environment = environment
         self._interval_ms = interval_ms
         self._on_written = on_written
         self._on_failed = on_failed
+        self._snapshot = snapshot
         self._last_ms = environment.clock.monotonic_ms()
         self._names = itertools.count()
         self._known_whole_bytes: int | None = None
@@ -114,15 +117,33 @@ class CheckpointWriter:
         The caller journals the result together with its start: from then on chunks of the earlier form are not read.
 
         Args:
-            chunks: snapshots of all tables as of the newest batch that is done.
+            chunks: snapshots of all tables as of the batch whose state was loaded.
             program: the changed one.
         """
         history = self._checkpoint.history
-        assert history.done_ms is not None  # Invariant: state is that of a batch that is done.
+        state_ms, newest = history.state_ms, history.checkpoint
+        assert state_ms is not None  # Invariant: state is that of a batch that is done.
         data = encode_chunk_file(chunks)
-        name = self._create(history.done_ms, history.epoch + 1, data)
+        name = self._create(state_ms, history.epoch + 1, data)
         self._known_whole_bytes = len(data)
-        return replace(self._standing(history.done_ms), files=(name,), size_bytes=len(data), program=program)
+        # Batches that have to be repeated after it: it stands where the checkpoint stands that was loaded.
+        base = newest if newest is not None and history.to_repeat else self._standing(state_ms)
+        return replace(base, files=(name,), size_bytes=len(data), program=program)
+
+    def write_whole(self, chunks: list[TableChunk]) -> None:
+        """Write a checkpoint of a state that is at hand, and return when it is durable.
+
+        Args:
+            chunks: snapshots of all tables as of the newest batch that is done.
+
+        Raises:
+            StorageUnavailableError: it could not be written.
+        """
+        done_ms = self._checkpoint.history.done_ms
+        assert done_ms is not None  # Invariant: state is that of a batch that is done.
+        standing, data = self._standing(done_ms), encode_chunk_file(chunks)
+        name = self._create(standing.time_ms, standing.epoch, data)
+        self._journal(standing, _Increment((name,), len(data), len(data)))
 
     def _create(self, time_ms: int, epoch: int, data: bytes) -> str:
         """Write a file under a name that is free: a start that was cut short may have left one of the same epoch."""
@@ -162,9 +183,13 @@ class CheckpointWriter:
         if history.done_ms is None:
             return
         self._last_ms = self._environment.clock.monotonic_ms()
-        self._writing = self._standing(history.done_ms)
-        chunks = [TableChunk(delta.table, delta.partition, delta.data) for delta in history.deltas]
-        writing = self._writing
+        writing = self._standing(history.done_ms)
+        if self._snapshot is None:
+            chunks = [TableChunk(delta.table, delta.partition, delta.data) for delta in history.deltas]
+        else:
+            writing = replace(writing, files=(), size_bytes=0)
+            chunks = self._snapshot(history.done_ms)
+        self._writing = writing
         self._idle.clear()
         self._environment.run_aside("millstream-checkpoint", lambda: self._merge(writing, chunks))
 

@@ -46,6 +46,8 @@ class History:
         deltas: the state deltas of done batches after the newest checkpoint, oldest first.
         downtimes: in which no batch could be made, oldest first; they do not overlap.
         started: the newest DriverStarted, as long as nothing says that its driver can make batches.
+        unlogged: with `state_log=False` the batches that are done, after the older of two checkpoints, each with what
+            it had prepared; those after the newest run again at a start.
         unsettled: deltas of batches that are not done.
         skipped_ms: the newest batch that was skipped, or None.
         sinks: `lineage_id` and `notes` of the newest SinksOpened: what its sinks wanted later drivers to know.
@@ -71,6 +73,7 @@ class History:
     deltas: list[StateDelta] = field(default_factory=list)
     downtimes: tuple[Downtime, ...] = ()
     started: DriverStarted | None = None
+    unlogged: list[tuple[BatchPlanned, BatchPrepared | None]] = field(default_factory=list)
     unsettled: list[StateDelta] = field(default_factory=list)
     skipped_ms: int | None = None
     sinks: Mapping[str, Any] = field(default_factory=dict)
@@ -80,6 +83,19 @@ class History:
     def checkpoint(self) -> CheckpointWritten | None:
         """The newest checkpoint."""
         return self.checkpoints[-1] if self.checkpoints else None
+
+    @property
+    def to_repeat(self) -> list[tuple[BatchPlanned, BatchPrepared | None]]:
+        """The done batches whose state is neither in a checkpoint nor in deltas, oldest first."""
+        newest = self.checkpoint
+        return [done for done in self.unlogged if newest is None or done[0].time_ms > newest.time_ms]
+
+    @property
+    def state_ms(self) -> int | None:
+        """The newest batch in what is stored of the state; None: nothing is stored."""
+        if not self.to_repeat:
+            return self.done_ms
+        return None if self.checkpoint is None else self.checkpoint.time_ms
 
     def fold(self, decisions: Iterable[tuple[int, Decision]]) -> None:
         """Take decisions in, each with its number in the journal."""
@@ -107,7 +123,7 @@ class History:
             case BatchSkipped():
                 self.prepared = None
                 self.skipped_ms = decision.time_ms
-                self._finish(decision.time_ms)
+                self._finish(decision.time_ms, skipped=True)
             case CheckpointWritten():
                 self._begin_from(decision)
             case _:
@@ -167,7 +183,7 @@ class History:
         if position is not None:
             self.block_positions[name] = newest_position(position, self.block_positions.get(name))
 
-    def _finish(self, time_ms: int) -> None:
+    def _finish(self, time_ms: int, *, skipped: bool = False) -> None:
         if self.done_ms is not None and time_ms <= self.done_ms:
             return
         attempt = None if self.prepared is None else self.prepared.attempt
@@ -178,6 +194,9 @@ class History:
         }
         self.deltas.extend(settled.values())
         self.unsettled.clear()
+        undone = self.undone
+        if undone is not None and undone.time_ms == time_ms and not skipped and not logs_state(self.program):
+            self.unlogged.append((undone, self.prepared))
         self.done_ms = time_ms
         self.undone = self.prepared = None
 
@@ -191,6 +210,10 @@ class History:
         self.epoch = max(self.epoch, written.epoch)
         if self.program is None:
             self.program = written.program
+            if logs_state(written.program):
+                self.unlogged.clear()
+        oldest_ms = self.checkpoints[0].time_ms
+        self.unlogged = [done for done in self.unlogged if done[0].time_ms > oldest_ms]
         if self.done_ms is None or self.done_ms < written.time_ms:
             self.done_ms = written.time_ms
         if self.planned_ms is None or self.planned_ms < written.time_ms:
@@ -203,3 +226,8 @@ class History:
         self.blocks.unite(NumberSet(**written.blocks))
         for name, position in written.block_positions.items():
             self._pass_position(name, position)
+
+
+def logs_state(program: Mapping[str, Any] | None) -> bool:
+    """Tell whether a program journals what batches change in the state; False while that is not known."""
+    return program is not None and bool(program.get("state_log", True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from operator import add, sub
 from pathlib import Path
 from typing import Any
@@ -314,11 +314,11 @@ def test_blocks_that_wait_while_a_checkpoint_is_written_are_not_taken_for_repeat
 def test_an_end_that_fails_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program, calls, done = Program(tmp_path), list[int](), Durability.done
 
-    def failing_once(durability: Durability, numbers: Iterable[int]) -> None:
+    def failing_once(durability: Durability, time_ms: int, numbers: Sequence[int]) -> None:
         calls.append(1)
         if len(calls) == 1:
             raise StorageUnavailableError("Not now.")
-        done(durability, numbers)
+        done(durability, time_ms, numbers)
 
     monkeypatch.setattr(Durability, "done", failing_once)
     ssc, numbers = program.start()

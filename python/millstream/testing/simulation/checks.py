@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from millstream.blocks.block_log import BlockLog
 from millstream.blocks.segment_log import SegmentLog
 from millstream.recovery.checkpoint import JOURNAL_FOLDER, STATE_FOLDER, WAL_FOLDER
 from millstream.recovery.chunk_file import decode_chunk_file
 from millstream.recovery.decisions import BatchDone, BatchPrepared, CheckpointWritten, StateDelta
-from millstream.recovery.history import History
+from millstream.recovery.history import History, logs_state
 from millstream.recovery.log_journal import LogJournal
 from millstream.state.merge import merged
 from millstream.testing.simulation.storage import SimulatedStorage
@@ -50,6 +51,9 @@ def check_kept_checkpoints(history: History, storage: SimulatedStorage) -> None:
     if len(history.checkpoints) < 2:
         return
     quiet = storage.copied()
+    if not logs_state(history.program):
+        _check_repeatable(history, quiet)
+        return
     journal = LogJournal(SegmentLog(quiet, JOURNAL_FOLDER, read_only=True))
     older, newest = history.checkpoints
     state = _state_of(quiet, newest, [])
@@ -60,6 +64,16 @@ def check_kept_checkpoints(history: History, storage: SimulatedStorage) -> None:
             f"the checkpoints of {older.time_ms} and of {newest.time_ms} come to different states of "
             f"{sorted(table for table in {*state, *rebuilt} if state.get(table) != rebuilt.get(table))}",
         )
+
+
+def _check_repeatable(history: History, storage: SimulatedStorage) -> None:
+    """retention: without a state log both checkpoints are there, and what the batches since the older one had."""
+    for written in history.checkpoints:
+        _state_of(storage, written, [])
+    needed = {number for plan, _ in history.unlogged for given in plan.inputs for number in given.blocks}
+    stored = {block.number for block in BlockLog(SegmentLog(storage, WAL_FOLDER, read_only=True)).stored()}
+    if missing := needed - stored:
+        raise ViolationError("retention", f"blocks that have to be read again are gone: {sorted(missing)}")
 
 
 def _state_of(storage: SimulatedStorage, written: CheckpointWritten, deltas: list[StateDelta]) -> dict[Any, bytes]:
