@@ -102,7 +102,7 @@ def test_a_service_that_does_not_answer_stops_the_stream_in_the_end(hooks: HookS
 
     hooks.answer = answer
     with pytest.raises(SinkUnavailableError, match="does not take") as raised:
-        run(hooks.url, [[1]], timeout=0.05, retries=1)
+        run(hooks.url, [[1]], timeout=0.3, retries=1)
     release.set()
     assert "ReadTimeout" in str(raised.value)
     assert len(hooks.requests) == 2
