@@ -175,11 +175,13 @@ def test_packed_bodies_are_unpacked_within_the_limit(alone: Post) -> None:
         ("[1, 2", "application/json", "byte"),
         ("", "application/json", "byte 0"),
         ("1\n{\n", "application/jsonl", "Line 2"),
+        ("[" * 100_000, "application/json", "no JSON"),
+        (b'["\xff"]'.decode("latin-1"), "application/json", "no JSON"),
     ],
 )
 def test_broken_json_is_refused_with_its_position(alone: Post, body: str, media_type: str, position: str) -> None:
     posted = alone()
-    answer = posted.post(body, content_type=media_type)
+    answer = posted.post(body.encode("latin-1"), content_type=media_type)
     assert answer.status_code == 400
     assert position in answer.json()["error"]
     assert "127.0.0.1" in posted.heard()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeAlias
 
-from millstream.environment.environment import Environment
+from millstream.environment.environment import Environment, start_thread
 from millstream.environment.http_client import checked_url, request_headers, shown_service
 from millstream.environment.logger import logger
 from millstream.errors import ArgumentTypeError, ConfigurationError, DataError, LifecycleError, shown
@@ -78,25 +77,24 @@ class HttpSink(Sink[Any]):
         )
         self.name = f"service {shown_service(self._url)}"
         self._max_records = max_records
+        self._concurrency = concurrency
         self._in_order = concurrency == 1
         self._on_refused = on_refused
         self._environment: Environment | None = environment if environment is not None else Environment()
         self._refused = None if dead_letters is None else RefusedParts(dead_letters, storage_options, self._environment)
         self._lineage: SinkLineage | None = None
         self._delivery: HttpDelivery | None = None
-        self._pool: ThreadPoolExecutor | None = None
         self._delivered: tuple[int, set[str]] = (0, set())
 
     def __getstate__(self) -> dict[str, Any]:
         # Executors only encode; what they need not know stays here.
-        driver_only = ("_url", "_target", "_environment", "_refused", "_delivery", "_pool")
+        driver_only = ("_url", "_target", "_environment", "_refused", "_delivery")
         return {**self.__dict__, **dict.fromkeys(driver_only)}
 
     def open(self, lineage: SinkLineage) -> int | None:
         self._lineage = lineage
         if self._delivery is None and self._target is not None and self._environment is not None:
             self._delivery = HttpDelivery(self._target, self._environment.clock.wall_ms)
-            self._pool = ThreadPoolExecutor(self._target.concurrency, thread_name_prefix="save_to_http")
         return None
 
     def stage(self, batch: Batch, partition: int, data: Partition[Any]) -> Receipt:
@@ -116,8 +114,8 @@ class HttpSink(Sink[Any]):
         return encoded
 
     def commit(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
-        delivery, pool, lineage = self._delivery, self._pool, self._lineage
-        if delivery is None or pool is None or lineage is None:
+        delivery, lineage = self._delivery, self._lineage
+        if delivery is None or lineage is None:
             raise LifecycleError(
                 f"The sink of {self.name} is not open.",
                 detail="commit comes after open.",
@@ -132,39 +130,42 @@ class HttpSink(Sink[Any]):
             for part in parts_of(records, key, self._max_records, MAX_PART_BYTES)
             if part.key not in self._delivered[1]
         ]
-        self._post_all(waiting, lineage.key, batch, delivery, pool)
+        self._post_all(waiting, lineage.key, batch, delivery)
 
     def discard(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
         """Receipts hold all that was staged, so nothing is left to throw away."""
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
         if self._delivery is not None:
             self._delivery.close()
-        self._pool = self._delivery = None
+        self._delivery = None
 
-    def _post_all(
-        self, parts: Sequence[HttpPart], sender: str, batch: Batch, delivery: HttpDelivery, pool: ThreadPoolExecutor
-    ) -> None:
+    def _post_all(self, parts: Sequence[HttpPart], sender: str, batch: Batch, delivery: HttpDelivery) -> None:
         """Post all parts; when one fails, those that have not begun are left for the next try."""
-        failed = threading.Event()
+        waiting = iter(parts)
+        lock = threading.Lock()
+        failures: list[BaseException] = []
 
-        def post(part: HttpPart) -> None:
-            if failed.is_set():
-                return
-            try:
-                refusal = delivery.post(part, part.position(sender, batch.time_ms) if self._in_order else None)
-                if refusal is not None:
-                    self._settle(part, refusal, batch)
-                self._delivered[1].add(part.key)
-            except BaseException:
-                failed.set()
-                raise
+        def post_some() -> None:
+            while not failures:
+                with lock:
+                    part = next(waiting, None)
+                if part is None:
+                    return
+                try:
+                    refusal = delivery.post(part, part.position(sender, batch.time_ms) if self._in_order else None)
+                    if refusal is not None:
+                        self._settle(part, refusal, batch)
+                    self._delivered[1].add(part.key)
+                except BaseException as error:
+                    failures.append(error)
 
-        futures = [pool.submit(post, part) for part in parts]
-        # Why all before the first error: a part that is under way may not meet itself in the next try.
-        failures = [failure for future in futures if (failure := future.exception()) is not None]
+        # Why not a pool: its threads would keep a program from ending while a service is waited for.
+        helpers = [start_thread(self.name, post_some) for _ in range(min(self._concurrency, len(parts)) - 1)]
+        post_some()
+        # Why all before the error: a part that is under way may not meet itself in the next try.
+        for helper in helpers:
+            helper.join()
         if failures:
             raise failures[0]
 
