@@ -17,6 +17,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 import millstream as ms
 from millstream.errors import ConfigurationError
 from millstream.observe.events import ReceiverFailed, ReceiverStopped
+from millstream.testing import ManualClock
 
 TOKEN = "s3cret-f00"
 
@@ -288,3 +289,28 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, method: str, 
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(ConfigurationError, match=r'pip install "millstream\[http\]"'):
         getattr(ms.StreamingContext(1.0), method)(url)
+
+
+def test_events_that_were_stored_and_in_no_batch_come_once_too(events: EventServer, tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    def life(now_s: float, sent: list[int], asked: str | None, *, graceful: bool) -> None:
+        clock = ManualClock(now_s)
+        environment = ms.Environment(clock)
+        ssc = ms.StreamingContext(1.0, name="ticks", checkpoint=tmp_path, environment=environment)
+        stream = ssc.sse_stream(events.url, name="ticks")
+        stream.map(lambda event: event.data).collect_to(seen)
+        ssc.start()
+        clock.advance(0.1)
+        send = events.connection()
+        assert events.asked.get(timeout=WAIT_S).get("last-event-id") == asked
+        send(b"".join(event(number) for number in sent))
+        feed: Any = stream.node
+        assert feed.feed.wait_for_records(len(sent), WAIT_S)
+        ssc.stop(graceful=graceful)
+        send(HANG_UP)
+
+    life(10.0, [1, 2, 3], None, graceful=False)
+    assert [data for batch in seen for data in batch] == []
+    life(20.0, [4], "3", graceful=True)
+    assert [data for batch in seen for data in batch] == ["1", "2", "3", "4"]
