@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers.kafka.broker import KafkaCluster
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
@@ -75,6 +76,10 @@ class Member(ms.StreamingListener):
     @property
     def all(self) -> list[Any]:
         return [row for batch in self.rows for row in batch]
+
+    @property
+    def silent(self) -> list[str]:
+        return [message for message in self.failed if "does not answer" in message]
 
     @property
     def partitions(self) -> set[int]:
@@ -256,3 +261,22 @@ def test_arguments() -> None:
             ssc.kafka_group_stream("localhost:1", group_id="g", topics=["t"], start=wrong)
         with pytest.raises(ConfigurationError, match="topics, a pattern"):
             ssc.kafka_group_stream("localhost:1", group_id="g")
+
+
+@pytest.mark.timeout(240)
+def test_a_broker_that_dies_and_returns_is_told_once(own_cluster: KafkaCluster, tmp_path: Path) -> None:
+    kafka = KafkaTool(own_cluster)
+    topic = kafka.topic(2)
+    for partition in range(2):
+        kafka.produce(topic, numbered(0, 10), partition)
+    with Member(kafka, topic, f"g-{topic}", tmp_path) as member:
+        until(lambda: count(member) == 20, member)
+        own_cluster.kill()
+        until(lambda: bool(member.silent), member)
+        own_cluster.start_node(1)
+        kafka = KafkaTool(own_cluster)
+        for partition in range(2):
+            kafka.produce(topic, numbered(10, 20), partition)
+        until(lambda: count(member) == 40, member)
+    assert max(Counter(member.all).values()) == 1
+    assert len(member.silent) == 1, "the flood of the client's errors is one line"
