@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millstream.errors import ArgumentTypeError, MillstreamError
+from millstream.errors import ArgumentTypeError, ConfigurationError, MillstreamError
 from millstream.model.label import Label
 from millstream.model.partition import PartitionData, table_of
 from millstream.rdd.core import RDDCore, T_co, label
-from millstream.rdd.operations import ApplyPartition
+from millstream.rdd.operations import ApplyPartition, Collect
 from millstream.rdd.parts_directory import PartsDirectory
 from millstream.rdd.pickle_parts import WritePicklePart
 from millstream.rdd.text_parts import WriteTextPart
 
 if TYPE_CHECKING:
+    import pandas as pd
     import polars as pl
     import pyarrow as pa
 
@@ -59,6 +61,36 @@ class ExportMethods(RDDCore[T_co]):
         frame = pl.from_arrow(_joined(self.runner.run(self.lineage, ApplyPartition(_AsTable(at))), at))
         assert isinstance(frame, pl.DataFrame)
         return frame
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Give all records as a pandas frame; columns are those of `to_arrow`.
+
+        Raises:
+            ConfigurationError: pandas is not installed.
+            ArgumentTypeError: the records have no common Arrow type.
+
+        Example:
+            >>> import millstream as ms
+            >>> ms.Context().parallelize([{"a": 1}, {"a": 2}]).to_pandas()["a"].tolist()
+            [1, 2]
+        """
+        at = label("to_pandas")
+        table = _joined(self.runner.run(self.lineage, ApplyPartition(_AsTable(at))), at)
+        frame: pd.DataFrame = frame_of("pandas", table)
+        return frame
+
+    def to_local_iterator(self) -> Iterator[T_co]:
+        """Give the records one by one, partition after partition, computing a few partitions at a time.
+
+        For collections that are larger than the memory of the program.
+
+        Example:
+            >>> import millstream as ms
+            >>> list(ms.Context().range(4, partitions=2).to_local_iterator())
+            [0, 1, 2, 3]
+        """
+        for rows in self.runner.run_lazily(self.lineage, Collect()):
+            yield from rows
 
     def save_as_text_file(self, path: str | os.PathLike[str]) -> None:
         r"""Write one line for each record into a new directory on this machine, one file for each partition.
@@ -110,6 +142,31 @@ class ExportMethods(RDDCore[T_co]):
         at = label("save_as_pickle_file")
         with PartsDirectory(path) as staging:
             self.runner.run(self.lineage, ApplyPartition(WritePicklePart(staging, at)))
+
+
+def frame_of(kind: str, table: pa.Table | None) -> Any:
+    """Give an Arrow table as a frame.
+
+    Args:
+        kind: `polars`, `arrow` or `pandas`.
+        table: the table; None only checks that the library is there.
+
+    Raises:
+        ConfigurationError: the library is not installed.
+    """
+    if kind == "polars":
+        import polars as pl
+
+        return None if table is None else pl.from_arrow(table)
+    if kind == "pandas":
+        try:
+            import pandas  # noqa: F401 - Arrow imports it by itself, and says less where it is missing
+        except ImportError as error:
+            raise ConfigurationError(
+                "Frames of pandas need pandas, which is not installed.", detail=str(error), hint="pip install pandas"
+            ) from error
+        return None if table is None else table.to_pandas()
+    return table
 
 
 @dataclass(frozen=True, slots=True)

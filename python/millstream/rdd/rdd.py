@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from millstream.rdd.actions import Actions
 from millstream.rdd.async_methods import AsyncMethods
+from millstream.rdd.checkpoints import CheckpointMethods
 from millstream.rdd.cogroups import JoinMethods
 from millstream.rdd.core import T_co
 from millstream.rdd.exports import ExportMethods
@@ -38,6 +39,7 @@ class RDD(
     ZipMethods[T_co],
     SamplingMethods[T_co],
     PersistenceMethods[T_co],
+    CheckpointMethods[T_co],
     Actions[T_co],
     PairActions[T_co],
     TreeActions[T_co],

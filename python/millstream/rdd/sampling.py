@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, compress, islice
+from itertools import accumulate, compress, islice, pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from millstream.environment.rng import seeded_rng
@@ -97,6 +97,28 @@ class SamplingMethods(RDDCore[T_co]):
         chosen = _SampledByKey(own, with_replacement, _seed(self, seed, "sample_by_key"), at)
         return at_positions(self, chosen, at, keeps_keys=True)
 
+    def random_split(self, weights: Sequence[float], *, seed: Seed | None = None) -> list[RDD[T_co]]:
+        """Part the records by chance; each is in exactly one of the RDDs, in the order of this one.
+
+        Args:
+            weights: how large the parts are beside each other, not negative, at least one above 0.
+            seed: what the split is repeated by; the same records are split in the same way.
+
+        Raises:
+            ConfigurationError: the weights cannot work.
+
+        Example:
+            >>> import millstream as ms
+            >>> most, some = ms.Context().range(1000).random_split([3, 1], seed=1)
+            >>> most.count() + some.count(), 700 < most.count() < 800
+            (1000, True)
+        """
+        total = _checked_weights(weights)
+        at, own = label("random_split"), _seed(self, seed, "random_split")
+        bounds = [0.0, *(part / total for part in accumulate(weights))]
+        bounds[-1] = 1.0
+        return [at_positions(self, _Between(low, high, own), at, keeps_keys=True) for low, high in pairwise(bounds)]
+
     def take_sample(self, n: int, *, with_replacement: bool = False, seed: Seed | None = None) -> list[T_co]:
         """Give `n` records chosen by chance, in an order of chance.
 
@@ -133,6 +155,30 @@ class SamplingMethods(RDDCore[T_co]):
         fetched = self.runner.run(computed, ApplyPartition(_RowsAt(places)), partitions)
         found = dict(zip(partitions, map(iter, fetched), strict=True))
         return [next(found[bisect_right(ends, position)]) for position in positions]
+
+
+def _checked_weights(weights: Sequence[float]) -> float:
+    numbers = isinstance(weights, Sequence) and all(isinstance(weight, (int, float)) for weight in weights)
+    if not numbers or not all(0 <= weight < float("inf") for weight in weights) or not sum(weights) > 0:
+        raise ConfigurationError(
+            "random_split needs weights.",
+            detail=f"weights={shown(weights)}.",
+            hint="Give numbers from 0 on, one above 0, such as [0.8, 0.2].",
+        )
+    return float(sum(weights))
+
+
+@dataclass(frozen=True, slots=True)
+class _Between:
+    """Keeps the rows of one partition whose draw lies in [low, high)."""
+
+    low: float
+    high: float
+    seed: Seed
+
+    def __call__(self, rows: Rows, start: int) -> Rows:
+        low, high = self.low, self.high
+        return list(compress(rows, (low <= number < high for number in draws(self.seed, start, start + len(rows)))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from millstream.stream.async_calls import AsyncMethods
 from millstream.stream.core import T_co
+from millstream.stream.frames import FrameMethods
 from millstream.stream.kafka_output import KafkaOutputMethods
 from millstream.stream.narrow import NarrowMethods
 from millstream.stream.pairs import PairMethods
@@ -24,6 +25,7 @@ class DStream(
     KafkaOutputMethods[T_co],
     PersistenceMethods[T_co],
     StaticJoinMethods[T_co],
+    FrameMethods[T_co],
 ):
     """A discretized stream: one RDD a batch, and operators that work on every one of them.
 
