@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.integration.kafka.kafka_reader import read_topic
 from tests.integration.line_server import REPOSITORY, LineServer, Program
+from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
 
@@ -107,8 +110,32 @@ def test_goes_on_where_a_kill_left_it(tmp_path: Path) -> None:
     assert sorted(lines) == ["be 1", "be 2", "not 1", "or 1", "to 1", "to 2"]
 
 
+def test_counts_the_words_of_a_topic_into_another_one(kafka: KafkaTool, tmp_path: Path) -> None:
+    program_text = Path(REPOSITORY, "examples", "kafka_word_count.py").read_text()
+    app, source, target = tmp_path / "app.py", kafka.topic(), kafka.topic()
+    app.write_text(
+        program_text.replace("batch_interval=2.0", "batch_interval=0.5").replace(
+            "slide: float = 2.0", "slide: float = 0.5"
+        )
+    )
+    started = [str(app), kafka.servers, source, target, str(tmp_path / "checkpoint")]
+
+    def newest() -> dict[str, int]:
+        """Give the newest count of each word."""
+        seen = read_topic(kafka.servers, target)
+        return {(record.key or b"").decode(): json.loads(record.value or b"")["count"] for record in seen}
+
+    for line, counts in (("to be to", {"to": 2, "be": 1}), ("or be", {"to": 2, "be": 2, "or": 1})):
+        kafka.produce(source, [line])
+        with Program(started) as program:
+            while newest() != counts:
+                assert program.process.poll() is None
+            program.process.send_signal(signal.SIGKILL)
+
+
 ARGUMENTS = {
     "hdfs_word_count": "DIRECTORY",
+    "kafka_word_count": "SERVERS SOURCE_TOPIC TARGET_TOPIC CHECKPOINT",
     "network_word_count": "HOST PORT",
     "network_word_join_sentiments": "HOST PORT TABLE",
     "recoverable_network_word_count": "HOST PORT CHECKPOINT OUTPUT",

@@ -20,7 +20,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="in each run")
     parser.add_argument("--seed", type=int, default=0, help="of the first run")
     parser.add_argument("--backend", choices=["threads", "processes", "both"], default="both")
+    parser.add_argument("--kafka", action="store_true", help="the word count over Kafka, and kills of its broker too")
     arguments = parser.parse_args()
+    if arguments.kafka:
+        from tests.kill.kafka.many_runs import run_many
+
+        return run_many(arguments.runs, arguments.kills, arguments.seed, arguments.backend)
     outcomes: list[Outcome] = []
     failed = 0
     with ExitStack() as server:

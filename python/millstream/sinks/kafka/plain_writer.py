@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from millstream.environment.logger import logger
 from millstream.errors import SinkUnavailableError
 from millstream.model.kafka_client_options import ClientOptions
-from millstream.sinks.kafka.topics import Topics
+from millstream.sinks.kafka.topics import Topics, wait_for_brokers
 from millstream.sinks.kafka.write_errors import message_error, write_error
 
 if TYPE_CHECKING:
@@ -43,12 +43,14 @@ class PlainWriter:
         self._topic = topic
         self._partitioner = partitioner
         self._write_timeout_s = write_timeout_s
+        self._start_timeout_s = start_timeout_s
         self._topics = Topics(options, start_timeout_s)
         self._producer: KafkaProducer | None = None
 
     def open(self) -> None:
         """Connect, and look for the topic."""
         producer = self._connected()
+        wait_for_brokers(producer, self._options, self._start_timeout_s)
         if self._topic is not None:
             self._topics.check(producer, [self._topic])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -14,6 +15,31 @@ if TYPE_CHECKING:
 
     from millstream._core import KafkaProducer
     from millstream.model.kafka_client_options import ClientOptions
+
+
+def wait_for_brokers(producer: KafkaProducer, options: ClientOptions, timeout_s: float) -> None:
+    """Wait until a broker answers: one that was just started, or is about to be.
+
+    Args:
+        producer: whose connections are waited for.
+        options: of the client.
+        timeout_s: for how long, seconds.
+
+    Raises:
+        ConfigurationError: the brokers refuse the credentials; that is not waited for.
+        SinkUnavailableError: none answered.
+    """
+    from millstream._core import KafkaClientError
+
+    slices = math.ceil(timeout_s)
+    for left in reversed(range(slices)):
+        try:
+            producer.brokers(timeout_s / slices)
+            return
+        except KafkaClientError as error:
+            if error.kind != "unavailable" or not left:
+                what = f"No broker of Kafka answered within {timeout_s:g} s."
+                raise write_error(error, what, options) from error
 
 
 class Topics:

@@ -12,7 +12,7 @@ from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.ports.sink import SinkLineage
 from millstream.sinks.kafka.control_topic import Commit, ControlTopic
 from millstream.sinks.kafka.plain_writer import tell_events
-from millstream.sinks.kafka.topics import Topics
+from millstream.sinks.kafka.topics import Topics, wait_for_brokers
 from millstream.sinks.kafka.write_errors import message_error, write_error
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 RENEWALS = 3
 """How often one step makes a new producer, when somebody fences the one before."""
+
+OPENINGS = 2
+"""How often opening is tried while brokers come and go."""
 
 CLAIM_TIMEOUT_S = 1.0
 """How long a driver that was fenced looks for another one before it makes a new producer."""
@@ -92,9 +95,21 @@ class TransactionalWriter:
             ConfigurationError: topics or rights are missing.
             SinkUnavailableError: the brokers did not answer in time.
         """
+        for left in reversed(range(OPENINGS)):
+            try:
+                self._open()
+                break
+            except SinkUnavailableError:
+                # A broker that goes away in the middle is waited for by the next attempt.
+                if not left:
+                    raise
+        return self.newest_ms
+
+    def _open(self) -> None:
         from millstream._core import KafkaClientError
 
         producer = self._made(self._transactional_id)
+        wait_for_brokers(producer, self._options, self._start_timeout_s)
         if self._topic is not None:
             self._topics.check(producer, [self._topic])
         try:
@@ -105,7 +120,6 @@ class TransactionalWriter:
         for note in self._lineage.removed:
             self._end_removed(note)
         self._renewed(self._claim)
-        return self.newest_ms
 
     def note(self) -> dict[str, Any]:
         """Give what later drivers have to know of this output."""
