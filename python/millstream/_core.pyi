@@ -36,11 +36,13 @@ __all__ = [
     "TokenBucket",
     "UnencodableError",
     "build_profile",
+    "chunk_rows",
     "count_words",
     "cut_lines",
     "debug_build",
     "describe_chunk",
     "frame_group",
+    "join_pieces",
     "kafka_records",
     "key_group",
     "merge_chunks",
@@ -812,8 +814,22 @@ def describe_chunk(data: _Bytes) -> tuple[str, int | None, int, int | None, bool
         NewerFormatError: a newer version made it.
     """
 
-def merge_chunks(chunks: Sequence[_Bytes], final: bool) -> bytes:
-    """Merge chunks of one table, oldest first; the GIL is released for more than 16 KiB.
+def chunk_rows(body: _Bytes) -> list[tuple[str, int, int, int]]:
+    """Find the chunks in what a file of chunks holds behind its header: table, partition, beginning and end.
+
+    Raises:
+        MalformedError: it holds something else.
+    """
+
+def join_pieces(pieces: Sequence[_Bytes]) -> memoryview:
+    """Put pieces one behind another, without the GIL; the memory is given back without it too.
+
+    Args:
+        pieces: they must not change meanwhile.
+    """
+
+def merge_chunks(chunks: Sequence[_Bytes], final: bool) -> bytes | memoryview:
+    """Merge chunks of one table, oldest first; from 16 KiB on without the GIL, which then gives a view.
 
     Args:
         chunks: the first may be a snapshot; they must not change meanwhile.

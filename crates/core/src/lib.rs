@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod block;
 pub mod bucket;
 pub mod chunk;
+pub mod chunk_file;
 pub mod chunk_merge;
 pub mod chunk_reader;
 pub mod chunk_writer;

@@ -11,6 +11,7 @@ from millstream.blocks.block_log import records_of
 from millstream.control.divergences import Divergences
 from millstream.control.recovered import Recovered
 from millstream.control.recovery_policies import RecoveryPolicies
+from millstream.encoding.rows import Frame
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
 from millstream.errors import ConfigurationError, DataError, IncompatibleCheckpointError
@@ -212,7 +213,7 @@ class Durability:
         history = self.journal.history
         stored = {table["table"]: TableIdentity(**table) for table in program["tables"]}
         matching = match_tables(tuple(stored.values()), self._state.tables, self._policies.on_unmatched)
-        chunks: dict[str, dict[int, list[bytes]]] = {}
+        chunks: dict[str, dict[int, list[Frame]]] = {}
         for chunk in self.checkpoint.chunks():
             chunks.setdefault(chunk.table, {}).setdefault(chunk.partition, []).append(chunk.data)
         self._state.load(

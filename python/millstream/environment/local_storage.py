@@ -68,7 +68,7 @@ class LocalStorage(Storage):
         with self._reported(name, "read"), open(self._directory.full(name), "rb") as file:
             return file.read()
 
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes | memoryview) -> bool:
         directory = self._directory
         with self._reported(name, "created"):
             if directory.exists(name):

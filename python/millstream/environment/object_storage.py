@@ -144,9 +144,9 @@ class ObjectStorage(Storage):
                 for reading in under_way:
                     reading.cancel()
 
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes | memoryview) -> bool:
         try:
-            return self._create(name, data)
+            return self._create(name, bytes(data))
         except ConfigurationError as error:
             raise _lost(error) from error
 

@@ -71,7 +71,7 @@ class Storage(ABC):
         return map(self.read, names)
 
     @abstractmethod
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes | memoryview) -> bool:
         """Make a file with this content, whole, durable, and only if there is none of this name.
 
         A crash leaves the whole file or none.

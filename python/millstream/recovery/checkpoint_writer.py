@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from millstream.encoding.rows import Frame
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
 from millstream.errors import MillstreamError
 from millstream.recovery.checkpoint import STATE_FOLDER, Checkpoint
-from millstream.recovery.chunk_file import TableChunk, decode_chunk_file, encode_chunk_file
+from millstream.recovery.chunk_file import TableChunk, chunks_within, encode_chunk_file
 from millstream.recovery.decisions import CheckpointWritten
 from millstream.recovery.savepoint import files_held
 from millstream.state.merge import merged
@@ -145,7 +146,7 @@ class CheckpointWriter:
         name = self._create(standing.time_ms, standing.epoch, data)
         self._journal(standing, _Increment((name,), len(data), len(data)))
 
-    def _create(self, time_ms: int, epoch: int, data: bytes) -> str:
+    def _create(self, time_ms: int, epoch: int, data: memoryview) -> str:
         """Write a file under a name that is free: a start that was cut short may have left one of the same epoch."""
         while not self._checkpoint.storage.create(
             name := f"{STATE_FOLDER}/{time_ms}-{epoch}-{next(self._names)}", data
@@ -220,7 +221,7 @@ class CheckpointWriter:
 
     def _read(self, files: tuple[str, ...]) -> list[TableChunk]:
         storage = self._checkpoint.storage
-        return [chunk for name in files for chunk in decode_chunk_file(storage.read(name), f"{storage.place}/{name}")]
+        return [chunk for name in files for chunk in chunks_within(storage.read(name), f"{storage.place}/{name}")]
 
     def _conclude(self, *, raising: bool = False) -> None:
         """Journal what was merged, in the driver's thread."""
@@ -283,7 +284,7 @@ class CheckpointWriter:
 
 def _merged(chunks: list[TableChunk], *, whole: bool) -> list[TableChunk]:
     """Merge the chunks of each partition of each table."""
-    tables: dict[tuple[str, int], list[bytes]] = {}
+    tables: dict[tuple[str, int], list[Frame]] = {}
     for chunk in chunks:
         tables.setdefault((chunk.table, chunk.partition), []).append(chunk.data)
     return [TableChunk(table, partition, merged(parts, final=whole)) for (table, partition), parts in tables.items()]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from millstream.encoding.codec import decode, encode
-from millstream.errors import CorruptSegmentError, DataError, IncompatibleCheckpointError
+from millstream._core import MalformedError, chunk_rows, join_pieces
+from millstream.encoding import extensions as code
+from millstream.encoding.codec import encode
+from millstream.encoding.heads import array_head, bytes_head, extension_head
+from millstream.encoding.rows import Frame
+from millstream.errors import CorruptSegmentError, IncompatibleCheckpointError
 
 MAGIC = b"MSCH"
 VERSION = 1
@@ -26,22 +30,32 @@ class TableChunk:
 
     table: str
     partition: int
-    data: bytes
+    data: Frame
 
 
-def encode_chunk_file(chunks: list[TableChunk]) -> bytes:
-    """Give the content of a file that holds chunks.
+def encode_chunk_file(chunks: Sequence[TableChunk]) -> memoryview:
+    """Give the content of a file that holds chunks, which may be large: they are copied once, without the GIL.
+
+    Raises:
+        EncodingError: they have 4 GiB or more.
 
     Example:
         >>> chunks = [TableChunk("counts", 0, b"...")]
         >>> decode_chunk_file(encode_chunk_file(chunks), "state/1") == chunks
         True
     """
-    body = encode([[chunk.table, chunk.partition, chunk.data] for chunk in chunks])
-    return b"".join((MAGIC, VERSION.to_bytes(4, "little"), zlib.crc32(body).to_bytes(4, "little"), body))
+    pieces: list[Frame] = [array_head(len(chunks))]
+    for chunk in chunks:
+        before = array_head(3) + encode(chunk.table) + encode(chunk.partition) + bytes_head(len(chunk.data))
+        pieces += [extension_head(code.LIST, len(before) + len(chunk.data)) + before, chunk.data]
+    pieces.insert(0, extension_head(code.LIST, sum(map(len, pieces))))
+    checksum = 0
+    for piece in pieces:
+        checksum = zlib.crc32(piece, checksum)
+    return join_pieces([MAGIC, VERSION.to_bytes(4, "little"), checksum.to_bytes(4, "little"), *pieces])
 
 
-def decode_chunk_file(data: bytes, name: str) -> list[TableChunk]:
+def decode_chunk_file(data: Frame, name: str) -> list[TableChunk]:
     """Give the chunks of a file.
 
     Args:
@@ -52,7 +66,12 @@ def decode_chunk_file(data: bytes, name: str) -> list[TableChunk]:
         CorruptSegmentError: it is not what was written.
         IncompatibleCheckpointError: a newer version wrote it.
     """
-    header, body = data[:_HEADER_BYTES], memoryview(data)[_HEADER_BYTES:]
+    return [replace(chunk, data=bytes(chunk.data)) for chunk in chunks_within(data, name)]
+
+
+def chunks_within(data: Frame, name: str) -> list[TableChunk]:
+    """Give the chunks of a file without copying them; arguments and errors are those of `decode_chunk_file`."""
+    header, body = bytes(data[:_HEADER_BYTES]), memoryview(data)[_HEADER_BYTES:]
     if len(header) < _HEADER_BYTES or header[:4] != MAGIC:
         raise _corrupt(name, "it does not begin as such a file does")
     version = int.from_bytes(header[4:8], "little")
@@ -65,9 +84,8 @@ def decode_chunk_file(data: bytes, name: str) -> list[TableChunk]:
     if zlib.crc32(body) != int.from_bytes(header[8:12], "little"):
         raise _corrupt(name, "its checksum is wrong")
     try:
-        rows: Any = decode(body)
-        return [TableChunk(table, partition, data) for table, partition, data in rows]
-    except (DataError, TypeError, ValueError) as error:
+        return [TableChunk(table, partition, body[start:end]) for table, partition, start, end in chunk_rows(body)]
+    except MalformedError as error:
         raise _corrupt(name, str(error)) from error
 
 

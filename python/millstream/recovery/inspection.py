@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from millstream.blocks.block_log import BlockLog
 from millstream.blocks.opening import open_log
+from millstream.encoding.rows import Frame
 from millstream.environment.storage import Storage
 from millstream.errors import ConfigurationError, CorruptSegmentError
 from millstream.recovery.checkpoint import JOURNAL_FOLDER, STATE_FOLDER, WAL_FOLDER, state_chunks
@@ -114,7 +115,7 @@ def stored_tables(history: History) -> tuple[TableIdentity, ...]:
 
 
 def _tables(history: History, chunks: Sequence[TableChunk]) -> tuple[TableView, ...]:
-    parts: dict[str, dict[int, list[bytes]]] = {}
+    parts: dict[str, dict[int, list[Frame]]] = {}
     for chunk in chunks:
         parts.setdefault(chunk.table, {}).setdefault(chunk.partition, []).append(chunk.data)
     views = []

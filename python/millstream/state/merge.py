@@ -10,7 +10,7 @@ from millstream.errors import InternalError
 from millstream.state.chunk import chunk_error
 
 
-def merged(chunks: Sequence[Frame], *, final: bool) -> bytes:
+def merged(chunks: Sequence[Frame], *, final: bool) -> Frame:
     """Merge chunks of one table into one that says the same.
 
     The result is what the table would hold, byte for byte, had it been loaded with the first chunk and had taken in
@@ -29,7 +29,7 @@ def merged(chunks: Sequence[Frame], *, final: bool) -> bytes:
             chunks makes it one all the same.
 
     Returns:
-        The chunk.
+        The chunk; a large one is a view of memory that is given back without the GIL.
 
     Raises:
         CorruptSegmentError: a chunk is damaged.

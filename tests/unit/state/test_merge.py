@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millstream.encoding.codec import Codec
+from millstream.encoding.rows import Frame
 from millstream.errors import CorruptSegmentError, DataError, IncompatibleCheckpointError, InternalError
 from millstream.state.chunk import decode_snapshot, described, encode_delta, encode_snapshot
 from millstream.state.delta import Delta, Snapshot
@@ -71,14 +72,14 @@ def test_merging_is_taking_in_one_by_one(batches: Sequence[Any], timeout: int | 
     first = data.draw(st.integers(0, len(chunks) - 1), "first")
     below = [encode_snapshot(snapshots[first], PLAIN)] if first else []
     assert merged(below + chunks[first:], final=True) == expected
-    grouped = list(chunks[first:])
+    grouped: list[Frame] = [*chunks[first:]]
     while len(grouped) > 1:
         start = data.draw(st.integers(0, len(grouped) - 1), "start")
         end = data.draw(st.integers(start + 1, len(grouped)), "end")
         grouped[start:end] = [merged(grouped[start:end], final=False)]
         if end - start == 1 and data.draw(st.booleans(), "enough"):
             break
-    assert merged(below + grouped, final=True) == expected
+    assert merged([*below, *grouped], final=True) == expected
     whole = merged(chunks[first:], final=False)
     assert merged(grouped, final=False) == whole
     assert merged([whole], final=False) == whole

@@ -8,6 +8,7 @@ from typing import Any
 
 from millstream.blocks.block_log import BlockLog
 from millstream.blocks.segment_log import SegmentLog
+from millstream.encoding.rows import Frame
 from millstream.recovery.checkpoint import JOURNAL_FOLDER, STATE_FOLDER, WAL_FOLDER
 from millstream.recovery.chunk_file import decode_chunk_file
 from millstream.recovery.decisions import BatchDone, BatchPrepared, CheckpointWritten, StateDelta
@@ -76,8 +77,8 @@ def _check_repeatable(history: History, storage: SimulatedStorage) -> None:
         raise ViolationError("retention", f"blocks that have to be read again are gone: {sorted(missing)}")
 
 
-def _state_of(storage: SimulatedStorage, written: CheckpointWritten, deltas: list[StateDelta]) -> dict[Any, bytes]:
-    chunks: dict[tuple[str, int], list[bytes]] = {}
+def _state_of(storage: SimulatedStorage, written: CheckpointWritten, deltas: list[StateDelta]) -> dict[Any, Frame]:
+    chunks: dict[tuple[str, int], list[Frame]] = {}
     for name in written.files:
         if name not in storage.sizes:
             raise ViolationError("retention", f"{name}, which the checkpoint of {written.time_ms} needs, is gone")

@@ -110,12 +110,12 @@ class SimulatedStorage(Storage):
             inside = [name.removeprefix(prefix) for name in self._files if name.startswith(prefix)]
             return sorted(name for name in inside if "/" not in name)
 
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes | memoryview) -> bool:
         with self.operation("create", name) as during:
             if name in self._files:
                 self._make_durable(name)
                 return False
-            self._add(name, data, len(data))
+            self._add(name, bytes(data), len(data))
             during()
             self._make_durable(name)
             return True
