@@ -90,6 +90,17 @@ def _no_attempt_in_names(patch: Patch) -> None:
     patch.setattr(SimulatedSink, "_staged_name", lambda self, batch, partition: f"{batch.time_ms}-{partition}")
 
 
+def _no_epoch_in_sink(patch: Patch) -> None:
+    """The sink takes what an old driver commits that wakes up after another one has taken over."""
+    original = SimulatedSink.commit
+
+    def commit(self: Any, batch: Any, receipts: Any) -> None:
+        self._epoch = self._table.epoch
+        original(self, batch, receipts)
+
+    patch.setattr(SimulatedSink, "commit", commit)
+
+
 def _no_undo(patch: Patch) -> None:
     """The next attempt works on the state that a failed one has left."""
 
@@ -173,6 +184,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[Patch], None]]] = {
     "a commit is not idempotent": ("stateless", _no_idempotence),
     "a sink does not tell its newest commit": ("stateless", _no_newest_commit),
     "staged names lack epoch and attempt": ("stateless", _no_attempt_in_names),
+    "a sink is not fenced by the epoch": ("two_sinks", _no_epoch_in_sink),
     "the state of a failed attempt stays": ("totals", _no_undo),
     "positions that come again are taken": ("two_sinks", _positions_ignored),
     "blocks are released before BatchDone is durable": ("two_sinks", _released_at_once),

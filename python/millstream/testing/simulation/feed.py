@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from millstream.errors import LifecycleError, UnavailableError
+from millstream.errors import FencedError, LifecycleError, UnavailableError
 from millstream.ingest.block_buffer import BlockBuffer
 from millstream.model.ports.block_feed import Block, BlockFeed, BlockStore, FeedEvent
 from millstream.testing.simulation.input import SimulatedInput
@@ -93,6 +93,8 @@ class SimulatedFeed(BlockFeed):
         self._life.point(f"{self.name}: block {self._next} comes")
         try:
             self._buffer.store_block(rows, len(rows), self._next if self._positions else None)
+        except FencedError:
+            return  # Another driver has taken over, and the sender goes to that one.
         except (UnavailableError, LifecycleError):
             self._life.clock.call_at(self._life.clock.wall_ms() + PATIENCE_MS, self._send)
             return

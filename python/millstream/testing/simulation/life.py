@@ -36,6 +36,7 @@ class Life(Connections):
         clock: its clock.
         rng: chance.
         dead: it crashed; every use of what it was connected with raises SimulatedCrash.
+        is_old: another driver has taken over; nothing that is not finished yet may have an effect.
         feeds: its pushed inputs.
     """
 
@@ -45,6 +46,7 @@ class Life(Connections):
         self.clock = SimulatedClock(start_ms / 1000.0)
         self.rng = world.rng
         self.dead = False
+        self.is_old = False
         self.feeds: list[SimulatedFeed] = []
         self.ssc = StreamingContext(
             world.options.batch_interval,
@@ -72,7 +74,8 @@ class Life(Connections):
 
     def point(self, name: str) -> None:
         self.check()
-        self.world.pass_point(name, self)
+        if not self.is_old:
+            self.world.pass_point(name, self)
 
     def check(self) -> None:
         """Refuse to go on after the crash."""
@@ -82,7 +85,7 @@ class Life(Connections):
     def fails(self, fault: str) -> bool:
         """Let chance decide whether something goes wrong now."""
         self.check()
-        return self.world.fails(fault)
+        return not self.is_old and self.world.fails(fault)
 
     def no_answer(self, what: str) -> BackendUnavailableError:
         """Give the error of a task that gave no answer."""
@@ -106,9 +109,15 @@ class Life(Connections):
         graph.outputs[:] = [*(WatchedOutput(output, self) for output in graph.outputs), watcher]
         self.ssc.start()
 
+    def sleep(self) -> None:
+        """Make room in this process for a driver that takes over."""
+        self.is_old = True
+        StreamingContext._active.pop(self.ssc.name, None)
+
     def end(self) -> None:
         """Let go of what the program has left in this process."""
-        StreamingContext._active.pop(self.ssc.name, None)
+        if not self.is_old:
+            StreamingContext._active.pop(self.ssc.name, None)
         self.ssc.context.close()
 
     def _input(self, name: str, kind: str) -> SimulatedInput:

@@ -10,7 +10,7 @@ from typing import Any
 
 from millstream.control.durability import Durability
 from millstream.control.facts import StopRequested
-from millstream.errors import UnavailableError
+from millstream.errors import FencedError, UnavailableError
 from millstream.testing.simulation.checks import check_kept_checkpoints, check_outcome, check_size
 from millstream.testing.simulation.faults import SimulatedCrash
 from millstream.testing.simulation.life import Life
@@ -22,6 +22,9 @@ PATIENCE_BATCHES = 120
 """After the last fault all is done within so many intervals, beside the batches that are asked for."""
 
 LONG_DOWNTIME_S = 90.0
+
+AWAKE_MAX = 8
+"""How many steps of under one interval a driver that has taken over works before the old one wakes, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Simulation:
         self._lives = 0
         self._stopping = False
         self._durability: Durability | None = None
+        world.pause = self._pause
 
     def run(self) -> Outcome:
         """Run it.
@@ -97,6 +101,8 @@ class Simulation:
         except SimulatedCrash:
             pass
         finally:
+            assert world.life is not None
+            life = world.life
             self._now_ms = life.clock.wall_ms()
             if not life.dead and life.ssc.state == "active":
                 life.dead = True
@@ -128,6 +134,10 @@ class Simulation:
         world = self._world
         while True:
             life.clock.advance(world.rng.uniform(0.1, 0.9) * world.options.batch_interval)
+            if life.is_old:
+                life = self._go_over(life)
+                if life.ssc.state == "initialized":
+                    return False  # It could not start.
             now_ms = self._now_ms = life.clock.wall_ms()
             self._check_violations()
             if life.dead:
@@ -141,6 +151,45 @@ class Simulation:
             elif not self._stopping and self._is_done(life):
                 self._stop(life, graceful=True)
             self._check_patience()
+
+    def _pause(self, old: Life) -> None:
+        """Have a driver sleep, and another one take over and work; then the old one wakes where it was.
+
+        The store lets the old driver write nothing from now on, as after an append of the new one to a log of
+        conditional puts; what its sinks let it do is what is tested.
+        """
+        world, rng = self._world, self._world.rng
+        if self._stopping or old.ssc.state != "active":
+            return  # It is about to end anyway.
+        old.sleep()
+        world.storage = world.storage.take_over()
+        life = world.life = Life(world, self._lives, old.clock.wall_ms())
+        self._lives += 1
+        try:
+            if self._start(life):
+                for _ in range(rng.randint(0, AWAKE_MAX)):
+                    if life.dead or life.is_old or life.ssc.state == "stopped":
+                        break
+                    life.clock.advance(rng.uniform(0.1, 0.9) * world.options.batch_interval)
+        except SimulatedCrash:
+            pass
+        except ViolationError as violation:
+            # Not raised here, where the old driver would take it for an error of its sink.
+            world.violations.append(violation)
+        if life.is_old:
+            self._go_over(life)
+        world.note("wake", "the old driver wakes up")
+
+    def _go_over(self, old: Life) -> Life:
+        """Leave a driver that woke up, which must have ended or be about to, and go on with the newest one."""
+        assert self._world.life is not None
+        driver: Any = old.ssc._driver
+        failure = driver.failure
+        if failure is not None and not isinstance(failure, (FencedError, UnavailableError)):
+            raise ViolationError("error", f"an old driver ended: {type(failure).__name__}: {failure}") from failure
+        old.dead = True
+        old.end()
+        return self._world.life
 
     def _ended(self, life: Life) -> bool:
         """Look at how the program ended; True when it did in order and everything is done."""

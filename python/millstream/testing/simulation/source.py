@@ -41,7 +41,8 @@ class SimulatedSource(ReplayableSource[Any]):
         high = max(low, arrived if limit is None else min(arrived, low + limit))
         cuts = sorted({low, high, *(self._life.rng.randint(low, high) for _ in range(SPLITS_MAX - 1))})
         splits = [Split([start, end], end - start, f"{self.name} {start}..{end}") for start, end in pairwise(cuts)]
-        self._input.taken = high
+        if not self._life.is_old:
+            self._input.taken = high
         return Plan(splits, high, arrived - high)
 
     def read(self, split: Split) -> Partition[Any]:

@@ -57,6 +57,8 @@ class WatchedOutput(Output):
 
     def commit(self, batch: Batch, staged: Any) -> None:
         self._life.point(f"{self.name}: before the commit of {batch.time_ms}")
+        if self._life.fails("pause"):
+            self._life.world.pause(self._life)
         self._fail("commit")
         if self._life.fails("slow sink"):
             self._life.clock.advance(self._life.rng.uniform(0.1, SLOW_MS_MAX) / 1000.0)

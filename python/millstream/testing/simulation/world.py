@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from millstream.testing.simulation.life import Life
 
 Fault: TypeAlias = Literal[
-    "crash", "storage", "disk full", "source", "sink", "slow sink", "task", "late task", "clock", "stop"
+    "crash", "storage", "disk full", "source", "sink", "slow sink", "task", "late task", "clock", "stop", "pause"
 ]
 """What may go wrong; see `millstream.testing.simulate`."""
 
@@ -36,6 +36,7 @@ RATES: Mapping[Fault, float] = {
     "late task": 0.04,
     "clock": 0.04,
     "stop": 0.04,
+    "pause": 0.02,
 }
 """How often each happens where it may, in a seed that has it at its usual rate."""
 
@@ -104,6 +105,8 @@ class World:
         happened: what went wrong, for people.
         counts: how often each fault happened.
         calm: nothing goes wrong any more.
+        pause: has a driver sleep while another one takes over, and gives it the rest of its time when that one works.
+        life: the newest run of the program.
     """
 
     seed: int
@@ -121,6 +124,7 @@ class World:
     happened: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     calm: bool = False
+    pause: Callable[[Life], None] = lambda life: None
     life: Life | None = None
     _late: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
 
