@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -151,7 +151,7 @@ class CheckpointWriter:
         while not self._checkpoint.storage.create(
             name := f"{STATE_FOLDER}/{time_ms}-{epoch}-{next(self._names)}", data
         ):
-            pass
+            self._sweep()
         self._files.add(name)
         return name
 
@@ -197,6 +197,7 @@ class CheckpointWriter:
     def _merge(self, writing: CheckpointWritten, chunks: list[TableChunk]) -> None:
         """Merge and write, on any thread."""
         try:
+            self._sweep()
             self._result = self._increment(writing, chunks)
         except BaseException as error:
             self._result = error
@@ -253,24 +254,34 @@ class CheckpointWriter:
         self._files.update(name for written in kept for name in written.files)
         if len(kept) < 2:
             return
-        if not self._has_swept:
-            self._files.update(self._left_files())
-            self._has_swept = True
         checkpoint.journal.release(min(written.since for written in kept))
-        needed = {name for written in kept for name in written.files} | files_held(checkpoint.storage)
+        needed = self._needed()
         # Why not all files that are there: a driver that slept through a takeover would remove those of the next one.
         # What that one needs of earlier files was needed by this one too.
         for name in self._files - needed:
             checkpoint.storage.remove(name)
         self._files &= needed
 
-    def _left_files(self) -> Iterator[str]:
-        """List the files of earlier drivers, among them those that a crash kept from getting into a checkpoint."""
-        history = self._checkpoint.history
-        for name in self._checkpoint.storage.names(STATE_FOLDER):
+    def _needed(self) -> set[str]:
+        """Name the files of the checkpoints that are kept and of savepoints."""
+        kept = self._checkpoint.history.checkpoints
+        return {name for written in kept for name in written.files} | files_held(self._checkpoint.storage)
+
+    def _sweep(self) -> None:
+        """Remove the files that a crash kept from getting into a checkpoint; once, before this driver makes its first.
+
+        Why then: a program that never lives until its first checkpoint is journalled leaves one file a life. Those of
+        later epochs are of a driver that took over; of this one's, there may be one of a start that was cut short.
+        """
+        if self._has_swept:
+            return
+        storage, needed = self._checkpoint.storage, self._needed() | self._files
+        for name in storage.names(STATE_FOLDER):
             _, epoch, _ = name.split("-")
-            if int(epoch) < history.epoch:
-                yield f"{STATE_FOLDER}/{name}"
+            file = f"{STATE_FOLDER}/{name}"
+            if int(epoch) <= self._checkpoint.history.epoch and file not in needed:
+                storage.remove(file)
+        self._has_swept = True
 
     @property
     def _whole_bytes(self) -> int:

@@ -13,6 +13,7 @@ from millstream.blocks.segment_log import SegmentLog
 from millstream.environment.local_storage import LocalAppendFile, LocalStorage
 from millstream.environment.storage import Storage
 from millstream.recovery.checkpoint import JOURNAL_FOLDER, STATE_FOLDER, WAL_FOLDER
+from millstream.recovery.checkpoint_writer import CheckpointWriter
 from millstream.testing import ManualClock
 
 DAY_S = 86_400
@@ -117,7 +118,39 @@ def test_files_of_checkpoints_that_a_crash_cut_short_are_removed(tmp_path: Path)
     run()
     left, later = tmp_path / STATE_FOLDER / "11000-1-99", tmp_path / STATE_FOLDER / "11000-3-0"
     left.write_bytes(b"of the driver before")
+    same = tmp_path / STATE_FOLDER / "11000-2-99"
+    same.write_bytes(b"of a start that was cut short")
     later.write_bytes(b"of one that took over")
     run()
     assert not left.exists()
+    assert not same.exists()
     assert later.exists()
+
+
+def test_lives_that_end_before_their_checkpoint_is_journalled_leave_one_file_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(10.0)
+
+    def crash(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    def live() -> None:
+        ssc = ms.StreamingContext(
+            1.0, name="short", checkpoint=tmp_path, checkpoint_interval=1.0, environment=ms.Environment(clock)
+        )
+        numbers = ssc.memory_stream(name="numbers")
+        pairs = numbers.map(lambda n: (n, n))
+        pairs.update_state_by_key(lambda new, old: (old or 0) + sum(new), name="sums").print(0)
+        ssc.start()
+        numbers.push_many(range(3))
+        for _ in range(3):
+            clock.advance(1.0)
+        ssc.stop(graceful=False)
+
+    live()
+    needed = len(list((tmp_path / STATE_FOLDER).iterdir()))
+    monkeypatch.setattr(CheckpointWriter, "_journal", crash)
+    for _ in range(4):
+        live()
+        assert len(list((tmp_path / STATE_FOLDER).iterdir())) <= needed + 1
