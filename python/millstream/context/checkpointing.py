@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from millstream.control.recovery_policies import OnDivergence, RecoveryPolicies
 from millstream.environment.environment import Environment
@@ -13,6 +13,7 @@ from millstream.environment.storage import Storage
 from millstream.errors import ArgumentTypeError, ConfigurationError, shown
 from millstream.execution.backend import Backend
 from millstream.graph.graph import Graph
+from millstream.model.choices import one_of
 from millstream.model.durations import Duration, duration_ms
 from millstream.observe.event_bus import EventBus
 from millstream.recovery.matching import OnUnmatched
@@ -70,10 +71,10 @@ def checkpoint_settings(
         ConfigurationError: an argument has a value that cannot work.
     """
     interval_ms = duration_ms(interval, "checkpoint_interval")
-    _one_of(on_unmatched, OnUnmatched, "on_unmatched")
-    _one_of(on_input_changed, OnDivergence, "on_input_changed")
-    _one_of(on_divergence, OnDivergence, "on_divergence")
-    _one_of(on_failure, OnFailure, "on_failure")
+    one_of("on_unmatched", on_unmatched, OnUnmatched)
+    one_of("on_input_changed", on_input_changed, OnDivergence)
+    one_of("on_divergence", on_divergence, OnDivergence)
+    one_of("on_failure", on_failure, OnFailure)
     if on_failure == "skip" and place is None:
         raise ConfigurationError(
             'on_failure="skip" needs a checkpoint.',
@@ -105,15 +106,6 @@ def checkpoint_settings(
     limit = dead_letter_limit if on_failure == "skip" else 0
     policies = RecoveryPolicies(on_unmatched, on_input_changed, on_divergence, limit, state_log)
     return CheckpointSettings(where, interval_ms, policies, begin, continue_sinks, storage_options, takeover)
-
-
-def _one_of(value: str, choices: object, argument: str) -> None:
-    if value not in get_args(choices):
-        raise ConfigurationError(
-            f"{argument} has a value that it cannot have.",
-            detail=f"{argument}={shown(value)}.",
-            hint="Give " + " or ".join(f'"{choice}"' for choice in get_args(choices)) + ".",
-        )
 
 
 def open_durability(

@@ -179,8 +179,8 @@ class KafkaSourceMethods(SourceCore):
             >>> ssc = ms.StreamingContext(1.0)
             >>> lines = ssc.kafka_group_stream("localhost:9092", group_id="counters", topics=["lines"])
         """
+        from millstream.model.choices import one_of
         from millstream.model.kafka_client_options import ClientOptions
-        from millstream.sources.kafka.choices import one_of
         from millstream.sources.kafka.group.group_feed import KafkaGroupFeed
         from millstream.sources.kafka.group.group_receiver import KafkaGroupReceiver
         from millstream.sources.kafka.subscription import Subscription

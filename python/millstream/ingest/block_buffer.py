@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from millstream.environment.clock import Clock
 from millstream.errors import ConfigurationError, InputFullError, LifecycleError
+from millstream.model.choices import one_of
 from millstream.model.partition import PartitionData
 from millstream.model.ports.block_feed import Block, BlockStore
 from millstream.model.positions import is_repeated, newest_position
@@ -66,12 +67,7 @@ class BlockBuffer(Generic[T]):
         full_timeout_s: float | None = None,
         block_max_records: int = BLOCK_MAX_RECORDS,
     ) -> None:
-        if on_full not in ("block", "raise"):
-            raise ConfigurationError(
-                "on_full has a value that it cannot have.",
-                detail=f"on_full={on_full!r} for the input {name}.",
-                hint='Give "block" or "raise".',
-            )
+        one_of("on_full", on_full, OnFull)
         self._clock = clock
         self._name = name
         self._max_records = self._room_records = _at_least_one(max_records, "max_records")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from millstream.environment.clock import Clock, SystemClock
 from millstream.environment.logger import logger
@@ -17,6 +17,7 @@ from millstream.errors import (
     shown,
 )
 from millstream.model.accumulator import Accumulator
+from millstream.model.choices import one_of
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
 from millstream.sources.file_place import FileChanges, FilePlace, FoundFile
@@ -94,12 +95,7 @@ class FileSource(ReplayableSource[T]):
         names_grow: bool = False,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        if on_missing not in get_args(OnMissing):
-            raise ConfigurationError(
-                "on_missing has a value that it cannot have.",
-                detail=f"on_missing={shown(on_missing)}.",
-                hint='Give "fail" or "skip".',
-            )
+        one_of("on_missing", on_missing, OnMissing)
         if not isinstance(path, (str, os.PathLike)):
             raise ArgumentTypeError(
                 "A file stream needs a directory.",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from millstream.environment.environment import Environment
-from millstream.errors import ConfigurationError, DataError, SourceUnavailableError, shown
+from millstream.errors import DataError, SourceUnavailableError
 from millstream.ingest.block_buffer import checked_rate
+from millstream.model.choices import one_of
 from millstream.model.partition import Columns
 from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
 from millstream.sources.server_address import check_address
@@ -231,12 +232,7 @@ class SocketTextFeed(BlockFeed):
 
 def _check(host: str, port: int, on_invalid: str) -> None:
     check_address(host, port)
-    if on_invalid not in get_args(OnInvalid):
-        raise ConfigurationError(
-            "on_invalid has a value that it cannot have.",
-            detail=f"on_invalid={shown(on_invalid)}.",
-            hint='Give "replace", "skip" or "fail".',
-        )
+    one_of("on_invalid", on_invalid, OnInvalid)
 
 
 def _unheard(event: FeedEvent) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar, get_args
+from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 from millstream.environment.logger import logger
 from millstream.errors import ConfigurationError, MillstreamError, ShippingError, UserCodeError, shown
 from millstream.model.arity import wants_batch
 from millstream.model.batch import Batch
 from millstream.model.broadcast import Broadcast
+from millstream.model.choices import one_of
 from millstream.model.label import Label
 
 V = TypeVar("V")
@@ -43,12 +44,7 @@ class Refreshed(Generic[V]):
                 detail=f"every={shown(every)}.",
                 hint="Give a whole number from 1 on, or None to load once.",
             )
-        if on_error not in get_args(OnLoadError):
-            raise ConfigurationError(
-                "on_error has a value that it cannot have.",
-                detail=f"on_error={shown(on_error)}.",
-                hint='Give "fail" or "keep".',
-            )
+        one_of("on_error", on_error, OnLoadError)
         self._load = load
         self._with_batch = wants_batch(load, 0)
         self._every_ms = None if every is None else every * interval_ms

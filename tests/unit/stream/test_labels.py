@@ -45,6 +45,8 @@ STREAMS: dict[str, Call] = {
     "full_outer_join": lambda ssc, s: s.full_outer_join(s),
     "cogroup": lambda ssc, s: s.cogroup(s),
     "join_table": lambda ssc, s: s.join_table([{"key": 1}], on="key"),
+    "to_frames": lambda ssc, s: s.to_frames(),
+    "from_frames": lambda ssc, s: s.from_frames(),
     "transform": lambda ssc, s: s.transform(lambda rdd: rdd),
     "transform_with": lambda ssc, s: s.transform_with(s, lambda one, other: one),
     "window": lambda ssc, s: s.window(2),

@@ -1,22 +1,8 @@
-"""Arguments of Kafka streams that can have only some values."""
+"""Arguments of Kafka streams that are numbers."""
 
 from __future__ import annotations
 
 from millstream.errors import ConfigurationError, shown
-
-
-def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Check an argument that is one of a few words.
-
-    Raises:
-        ConfigurationError: it is another one.
-    """
-    if value not in choices:
-        raise ConfigurationError(
-            f"{name} has a value that it cannot have.",
-            detail=f"{name}={shown(value)}.",
-            hint=f"Give one of {', '.join(map(repr, choices))}.",
-        )
 
 
 def above_zero(name: str, value: float) -> None:
