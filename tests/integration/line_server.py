@@ -51,7 +51,9 @@ class LineServer:
 class Program:
     """A started program whose output is read line by line."""
 
-    def __init__(self, arguments: Sequence[str], **environment: str) -> None:
+    def __init__(
+        self, arguments: Sequence[str], *, cwd: str | os.PathLike[str] = REPOSITORY, **environment: str
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, *arguments],
             stdin=subprocess.DEVNULL,
@@ -59,7 +61,7 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, **environment},
-            cwd=REPOSITORY,
+            cwd=cwd,
         )
         self.seen: list[str] = []
 

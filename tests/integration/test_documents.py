@@ -86,7 +86,7 @@ def test_a_program_of_a_document_on_kafka(code: str, tmp_path: Path, kafka: Kafk
     kafka.produce(topic, ["to be or not to be"])
     app = tmp_path / "app.py"
     app.write_text(code.replace("localhost:9092", kafka.servers).replace('topics=["lines"]', f'topics=["{topic}"]'))
-    with Program([str(app)]) as program:
+    with Program([str(app)], cwd=tmp_path) as program:
         program.read_until(lambda line: "('be', 2)" in line)
         program.interrupt()
         status, complaint = program.end()
@@ -99,7 +99,7 @@ def test_a_program_of_a_document_on_a_socket(code: str, tmp_path: Path) -> None:
         app = tmp_path / "app.py"
         code = re.sub(r'"localhost", \d+', f'"127.0.0.1", {server.port}', code)
         app.write_text(code.replace('"/tmp/', f'"{tmp_path}/'))
-        with Program([str(app)]) as program:
+        with Program([str(app)], cwd=tmp_path) as program:
             server.accept()
             server.send("to be or not to be")
             program.read_until(lambda line: "('be', 2)" in line)
@@ -112,7 +112,7 @@ def test_a_program_of_a_document_on_a_socket(code: str, tmp_path: Path) -> None:
 def test_a_program_of_a_document_that_ends_by_itself(code: str, tmp_path: Path) -> None:
     app = tmp_path / "app.py"
     app.write_text(code.replace('"/tmp/', f'"{tmp_path}/'))
-    with Program([str(app)]) as program:
+    with Program([str(app)], cwd=tmp_path) as program:
         status, complaint = program.end()
     assert status == 0, complaint
 
