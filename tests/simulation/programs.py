@@ -106,6 +106,26 @@ def _unlogged(outcome: Outcome) -> dict[str, dict[int, Rows]]:
     return _totals(outcome) | _inverse_window(outcome, "more")
 
 
+POISON = frozenset(range(7, 120, 23))
+
+
+def skipping(ssc: ms.StreamingContext, sim: Connections) -> None:
+    """Totals in which some records make their batch fail, which is given up."""
+    pairs = sim.pushed("numbers").union(sim.stream("others")).map(_unless_poison)
+    pairs.update_state_by_key(_extend, name="totals").write_to(sim.sink("totals"))
+
+
+def _unless_poison(n: int) -> tuple[int, int]:
+    if n in POISON:
+        raise ValueError(f"{n} is poison")
+    return n % 7, n
+
+
+def _all_poison_given_up(outcome: Outcome) -> bool:
+    had = [n for batch in outcome.skipped for n in batch.inputs["numbers"]]
+    return set(had) >= POISON and all(POISON & set(batch.inputs["numbers"]) for batch in outcome.skipped)
+
+
 TIMEOUT_S = 4.0
 
 
@@ -233,6 +253,13 @@ PROGRAMS: dict[str, Simulated] = {
         {"numbers": NUMBERS, "others": [1_000 + n for n in range(60)], "more": list(range(80))},
         _unlogged,
         options={"settle": 7, "state_log": False},
+    ),
+    "skipping": Simulated(
+        skipping,
+        {"numbers": NUMBERS, "others": [1_000 + n for n in range(60)]},
+        _totals,
+        _all_poison_given_up,
+        options={"on_failure": "skip", "dead_letter_limit": 100},
     ),
     "sessions": Simulated(sessions, {"numbers": NUMBERS}, _sessions, _all_sessions_ended, {"settle": 8}),
     "kept_sessions": Simulated(kept_sessions, {"numbers": NUMBERS}, _sessions, _all_sessions_ended, {"settle": 8}),

@@ -328,3 +328,43 @@ def test_an_end_that_fails_is_repeated(tmp_path: Path, monkeypatch: pytest.Monke
     ssc.stop(graceful=False)
     ssc.await_termination(0)
     assert [time_ms for time_ms, _, _ in program.seen] == [11_000, 12_000, 13_000]
+
+
+class Committed(ms.Sink[Any]):
+    """A sink that says which batch it has."""
+
+    def __init__(self, newest_ms: int | None) -> None:
+        self.name = "table"
+        self.newest_ms = newest_ms
+
+    def open(self, lineage: Any) -> int | None:
+        return self.newest_ms
+
+    def stage(self, batch: ms.Batch, partition: int, data: Any) -> Any:
+        return None
+
+    def commit(self, batch: ms.Batch, receipts: Any) -> None:
+        self.newest_ms = batch.time_ms
+
+    def discard(self, batch: ms.Batch, receipts: Any) -> None: ...
+
+
+def test_a_sink_that_knows_of_later_batches_than_the_checkpoint_is_refused(tmp_path: Path) -> None:
+    clock, sink = ManualClock(10.0), Committed(None)
+
+    def start(place: Path) -> ms.StreamingContext:
+        ssc = ms.StreamingContext(1.0, name="sums", checkpoint=place, environment=ms.Environment(clock))
+        ssc.memory_stream(name="numbers").write_to(sink, name="out")
+        ssc.start()
+        return ssc
+
+    ssc = start(tmp_path / "a")
+    clock.advance(2.0)
+    ssc.stop(graceful=False)
+    assert sink.newest_ms == 12_000
+    # A checkpoint that is lost and begun anew, and one that is an old copy.
+    with pytest.raises(IncompatibleCheckpointError, match=r"out has committed 12000; .* is None"):
+        start(tmp_path / "b")
+    sink.newest_ms = 13_000
+    with pytest.raises(IncompatibleCheckpointError, match=r"out has committed 13000; .* is 12000"):
+        start(tmp_path / "a")

@@ -74,6 +74,7 @@ def simulate(
     - `exactly_once`: every record is in exactly one batch, in order (`at_least_once` without positions);
     - `inputs_fixed`: every attempt at a batch has the same records;
     - `output`: each sink of the simulation has exactly what an undisturbed run of the same batches gives it;
+    - `skip`: with `on_failure="skip"`: no sink has a batch that was given up;
     - `batch_order`: batches run and commit in order of batch time;
     - `retention`: the two newest checkpoints can be used, and come to the same state;
     - `bounded`: what is not needed any more is removed;

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from millstream.control.durability import Durability
 from millstream.control.facts import StopRequested
 from millstream.errors import FencedError, UnavailableError
-from millstream.testing.simulation.checks import check_kept_checkpoints, check_outcome, check_size
+from millstream.testing.simulation.checks import check_kept_checkpoints, check_outcome, check_size, given_up
 from millstream.testing.simulation.faults import SimulatedCrash
 from millstream.testing.simulation.life import Life
 from millstream.testing.simulation.replay import replay
@@ -41,6 +41,7 @@ class Outcome:
         lives: how often the program was started.
         points: how many places were passed where it may crash.
         faults: how often each fault happened.
+        skipped: batches that were given up, with `on_failure="skip"`; none of them is among `batches`.
     """
 
     seed: int
@@ -51,6 +52,7 @@ class Outcome:
     lives: int
     points: int
     faults: Counter[str]
+    skipped: list[SimulatedBatch] = field(default_factory=list)
 
 
 class Simulation:
@@ -264,6 +266,9 @@ class Simulation:
         world, durability = self._world, self._durability
         assert durability is not None
         history = durability.checkpoint.history
+        skipped = given_up(world)
+        for batch in skipped:
+            world.batches.pop(batch.time_ms, None)
         outcome = Outcome(
             world.seed,
             [world.batches[time_ms] for time_ms in sorted(world.batches)],
@@ -273,10 +278,11 @@ class Simulation:
             self._lives,
             world.points,
             world.counts,
+            skipped,
         )
         check_kept_checkpoints(history, world.storage)
         check_size(world.storage)
-        check_outcome(world, outcome.batches)
+        check_outcome(world, sorted([*outcome.batches, *skipped], key=lambda batch: batch.time_ms))
         if self._deterministic and outcome.outputs:
             undisturbed = replay(world, outcome.batches, outcome.downtimes, outcome.zero_ms)
             for name, batches in outcome.outputs.items():

@@ -8,6 +8,7 @@ Rule: TypeAlias = Literal[
     "exactly_once",
     "at_least_once",
     "inputs_fixed",
+    "skip",
     "batch_order",
     "staged",
     "output",
