@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from millstream.environment.environment import Environment
 from millstream.errors import ArgumentTypeError
 from millstream.ingest.block_buffer import MAX_RECORDS, BlockBuffer, checked_rate
+from millstream.ingest.buffered_feed import BufferedFeed
 from millstream.ingest.process_session import ProcessSession, packed_receiver
 from millstream.ingest.receiver_session import ReceiverSession
 from millstream.ingest.session import Session, SessionLimits
-from millstream.model.ports.block_feed import Block, BlockFeed, BlockStore, FeedEvent
+from millstream.model.ports.block_feed import FeedEvent
 from millstream.model.ports.receiver import Receiver
 
 T = TypeVar("T")
 
 
-class ReceiverFeed(BlockFeed, Generic[T]):
+class ReceiverFeed(BufferedFeed, Generic[T]):
     """Runs a receiver, and holds what it stores until a batch takes it.
 
     A receiver that fails (it raises in `on_start`, calls `restart`, its process dies) is ended at once and reported
@@ -76,26 +77,9 @@ class ReceiverFeed(BlockFeed, Generic[T]):
         self._buffer.start(interval_ms=interval_ms, zero_ms=zero_ms)
         self._open_session()
 
-    def persist(self, name: str, store: BlockStore, position: Any) -> None:
-        self._buffer.persist(name, store, position)
-
-    def take(self, until_ms: int) -> list[Block]:
-        return self._buffer.take(until_ms)
-
-    @property
-    def pending(self) -> int:
-        """How many records wait."""
-        return self._buffer.pending
-
     def wait_for_records(self, count: int, timeout_s: float) -> bool:
         """Wait until `count` records can be taken or none will come any more; False when the time ran out first."""
         return self._buffer.wait_for_records(count, timeout_s)
-
-    def hold(self) -> None:
-        self._buffer.hold()
-
-    def resume(self) -> None:
-        self._buffer.resume()
 
     def set_rate(self, records_per_s: float | None) -> None:
         self._rate_per_s = checked_rate(records_per_s, self.name)

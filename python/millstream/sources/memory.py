@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from millstream.environment.clock import Clock
 from millstream.ingest.block_buffer import MAX_RECORDS, BlockBuffer, OnFull
-from millstream.model.ports.block_feed import Block, BlockFeed, BlockStore, FeedEvent
+from millstream.ingest.buffered_feed import BufferedFeed
+from millstream.model.ports.block_feed import FeedEvent
 
 T = TypeVar("T")
 
 
-class MemoryStream(BlockFeed, Generic[T]):
+class MemoryStream(BufferedFeed, Generic[T]):
     """Records that threads of the program push, and that wait here until a batch takes them.
 
     Pushing works from any thread, before the start too. A record belongs to the first batch planned after it was
@@ -81,11 +82,6 @@ class MemoryStream(BlockFeed, Generic[T]):
         """
         self._buffer.push_many(records)
 
-    @property
-    def pending(self) -> int:
-        """How many records wait for a batch."""
-        return self._buffer.pending
-
     def close(self) -> None:
         """Say that nothing more will be pushed; what waits is still processed."""
         self._buffer.close()
@@ -98,18 +94,6 @@ class MemoryStream(BlockFeed, Generic[T]):
         self._buffer.start(interval_ms=interval_ms, zero_ms=zero_ms)
         self._notify = notify
         notify(FeedEvent("started", f"{self.name} takes records."))
-
-    def persist(self, name: str, store: BlockStore, position: Any) -> None:
-        self._buffer.persist(name, store, position)
-
-    def take(self, until_ms: int) -> list[Block]:
-        return self._buffer.take(until_ms)
-
-    def hold(self) -> None:
-        self._buffer.hold()
-
-    def resume(self) -> None:
-        self._buffer.resume()
 
     def set_rate(self, records_per_s: float | None) -> None:
         self._buffer.set_rate(records_per_s)

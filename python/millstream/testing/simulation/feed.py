@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.errors import FencedError, LifecycleError, UnavailableError
 from millstream.ingest.block_buffer import BlockBuffer
-from millstream.model.ports.block_feed import Block, BlockFeed, BlockStore, FeedEvent
+from millstream.ingest.buffered_feed import BufferedFeed
+from millstream.model.ports.block_feed import FeedEvent
 from millstream.testing.simulation.input import SimulatedInput
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ PATIENCE_MS = 70.0
 """After how long a sender tries again."""
 
 
-class SimulatedFeed(BlockFeed):
+class SimulatedFeed(BufferedFeed):
     """Stores what a sender sends: each arrival is a block, whose number is its position.
 
     Args:
@@ -41,28 +42,11 @@ class SimulatedFeed(BlockFeed):
         self._notify: Callable[[FeedEvent], None] | None = None
         self._stopped = False
 
-    @property
-    def pending(self) -> int:
-        """How many records wait for a batch."""
-        return self._buffer.pending
-
     def start(self, *, interval_ms: int, zero_ms: int, notify: Callable[[FeedEvent], None]) -> None:
         self._buffer.start(interval_ms=interval_ms, zero_ms=zero_ms)
         self._notify = notify
         notify(FeedEvent("started", f"{self.name} takes blocks."))
         self._wait_for_next()
-
-    def persist(self, name: str, store: BlockStore, position: Any) -> None:
-        self._buffer.persist(name, store, position)
-
-    def take(self, until_ms: int) -> list[Block]:
-        return self._buffer.take(until_ms)
-
-    def hold(self) -> None:
-        self._buffer.hold()
-
-    def resume(self) -> None:
-        self._buffer.resume()
 
     def set_rate(self, records_per_s: float | None) -> None:
         """The sender sends as it likes."""
