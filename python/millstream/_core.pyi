@@ -22,6 +22,7 @@ __all__ = [
     "InvalidLineError",
     "KafkaClientError",
     "KafkaColumns",
+    "KafkaGroup",
     "KafkaProducer",
     "KafkaReader",
     "KafkaRecord",
@@ -1057,6 +1058,7 @@ class KafkaGroup:
     def events(self) -> list[tuple[str, str]]:
         """Take what happened to the connections since the last call: `failed` or `recovered`, and one sentence."""
 
+@final
 class KafkaWatch:
     """A watch over topics and their offsets, by a thread of its own; what it knows is given without waiting.
 
