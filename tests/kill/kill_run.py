@@ -27,6 +27,9 @@ WAIT_S = 60.0
 LINES_MAX = 700
 """After so many lines a program is killed that did not come to its crash point."""
 
+LAST_LINES_MAX = 20_000
+"""After so many lines the last life, which ends in order, should long have ended."""
+
 LAST_BATCHES = 12
 """So many batches run in the end, in which all files are taken."""
 
@@ -228,6 +231,12 @@ class KillRun:
                             batches += 1
                             self._feed(batches, fate)
                         self._strike(process, fate, count, batches)
+            if fate.lines is None and count > LAST_LINES_MAX:
+                raise AssertionError(
+                    f"The program does not end: {batches} batches, asked to stop after {fate.stop_lines} of {count} "
+                    f"lines; the sender is done: {sender.is_done}; the last line is {last!r}; "
+                    f"seed {self.outcome.seed}.\n" + (self._folder / "complaint.txt").read_text()[-6_000:]
+                )
         selector.unregister(process.stdout)
         selector.unregister(sender.listener)
         if watched is not None:

@@ -375,12 +375,21 @@ class BatchWork:
         """
         closers: list[Callable[[], None]] = []
         if self._durability is not None:
-            closers += [self._durability.write_checkpoint] if in_order else []
+            # Without a state log the live tables are written: what a batch put in that is not done must not be in them.
+            closers += [self._undo_open, self._durability.write_checkpoint] if in_order else []
             closers.append(self._durability.close)
         closers += [source.close for source in self._sources()]
         if self._memory:
             closers.append(self._backend.drop_state)
         _close([*closers, *(output.close for output in self._graph.outputs)])
+
+    def _undo_open(self) -> None:
+        """Undo what batches have changed in the state that the next start runs again."""
+        for time_ms in sorted(self._works, reverse=True):
+            if self._memory and self._works[time_ms].run is not None:
+                self._backend.roll_back_state(time_ms)
+                for node in self._memory:
+                    node.roll_back(time_ms)
 
     def _sources(self) -> list[ReplayableSource[Any]]:
         return [node.source for node in self._source_inputs]

@@ -187,7 +187,7 @@ class Simulation:
         assert self._world.life is not None
         driver: Any = old.ssc._driver
         failure = driver.failure
-        if failure is not None and not isinstance(failure, (FencedError, UnavailableError)):
+        if failure is not None and not isinstance(failure, (FencedError, UnavailableError, SimulatedCrash)):
             raise ViolationError("error", f"an old driver ended: {type(failure).__name__}: {failure}") from failure
         old.dead = True
         old.end()
