@@ -45,7 +45,7 @@ impl KeyIndex {
     fn find<'py>(&self, column: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let py = column.py();
         let chunks = arrow::import(column)?;
-        let mut rows = Vec::with_capacity(chunks.iter().map(|chunk| chunk.len()).sum());
+        let mut rows = Vec::with_capacity(chunks.iter().map(Array::len).sum());
         py.detach(|| {
             chunks
                 .iter()

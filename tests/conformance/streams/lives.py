@@ -51,7 +51,7 @@ class StateLog:
     def merged(self, *, final: bool) -> StateLog:
         """Give a log in which each partition of a table is one chunk."""
         chunks = {
-            table: [[merged(partition, final=final)] if partition else [] for partition in partitions]
+            table: [[bytes(merged(partition, final=final))] if partition else [] for partition in partitions]
             for table, partitions in self.chunks.items()
         }
         return StateLog(self.tables, chunks, self.done_ms)

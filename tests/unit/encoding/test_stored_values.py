@@ -39,7 +39,7 @@ def stored_values() -> tuple[Any, ...]:
 def stored_chunks() -> tuple[bytes, ...]:
     """Give the chunks of the fixture."""
     first, second = encode_delta(FIRST, PLAIN), encode_delta(SECOND, PLAIN)
-    return encode_snapshot(BELOW, PLAIN), first, second, merged([first, second], final=False)
+    return encode_snapshot(BELOW, PLAIN), first, second, bytes(merged([first, second], final=False))
 
 
 def test_values_of_version_1_are_read() -> None:
