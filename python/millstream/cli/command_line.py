@@ -90,6 +90,14 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each window")
     parser.add_argument("--svg", type=Path, default=None, metavar="FILE", help="save the last view as a picture")
+    parser.add_argument(
+        "--kafka",
+        metavar="SERVERS",
+        help="have the text come by a topic of these brokers, and the counts go to another",
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="PATH", help="keep here how far the stream is, and go on there; Kafka gets counts once"
+    )
     parser.set_defaults(perform=_demo)
 
 
@@ -155,6 +163,8 @@ def _demo(options: argparse.Namespace) -> ExitStatus:
         backend=options.backend,
         json=options.json,
         svg=options.svg,
+        kafka=options.kafka,
+        checkpoint=options.checkpoint,
     ).perform()
 
 

@@ -20,7 +20,8 @@ from millstream.cli.terminal import replace_what_cannot_be_written, silent_contr
 from millstream.cli.window_lines import WindowLines
 from millstream.context.signals import SignalsSeen, stop_on_signals
 from millstream.context.streaming_context import StreamingContext
-from millstream.demo.text_server_process import TextServerProcess
+from millstream.demo.kafka_topics import counts_to_kafka, lines_from_kafka
+from millstream.demo.source_process import SourceProcess
 from millstream.demo.top_words import count_top_words
 from millstream.environment.environment import Environment
 
@@ -48,6 +49,8 @@ class Demo:
         backend: where Python functions run, `threads` or `processes`.
         json: print a line of JSON for each window.
         svg: where to save the last view as a picture, or None.
+        kafka: brokers, `host:port`, by whose topics lines come and counts go; None: lines come over a local socket.
+        checkpoint: where the stream keeps how far it is, or None.
         figures: what the stream's listener heard.
         windows: what the stream's outputs gave.
         picture: the last view, drawn to be saved.
@@ -62,6 +65,8 @@ class Demo:
     backend: str
     json: bool
     svg: Path | None
+    kafka: str | None
+    checkpoint: str | None
     figures: BatchFigures = field(default_factory=BatchFigures)
     windows: WindowLines = field(default_factory=WindowLines)
     picture: Console | None = None
@@ -77,11 +82,11 @@ class Demo:
         console = None if self.json else terminal()
         show_log()
         replace_what_cannot_be_written(sys.stdout)
-        with TextServerProcess(self.rate) as server, self._context() as ssc:
-            self._put_together(ssc, server)
+        with self._source() as source, self._context() as ssc:
+            self._put_together(ssc, source)
             ssc.start()
             try:
-                signals = self._follow(ssc, server, console)
+                signals = self._follow(ssc, source, console)
                 ssc.await_termination()
             except BrokenPipeError:
                 raise
@@ -96,51 +101,63 @@ class Demo:
         self._save_picture()
         return ExitStatus.INTERRUPTED if signals.forced else ExitStatus.OK
 
+    def _source(self) -> SourceProcess:
+        rate = ("--rate", repr(self.rate))
+        if self.kafka is None:
+            return SourceProcess("millstream.demo.text_server", "--port", "0", *rate)
+        return SourceProcess("millstream.demo.topic_writer", self.kafka, *rate)
+
     @contextmanager
     def _context(self) -> Iterator[StreamingContext]:
         """Give a context that is stopped, whatever happens."""
-        ssc = StreamingContext(self.interval, name="demo", backend=self.backend)
+        ssc = StreamingContext(self.interval, name="demo", backend=self.backend, checkpoint=self.checkpoint)
         try:
             yield ssc
         finally:
             ssc.stop(graceful=False)
 
-    def _put_together(self, ssc: StreamingContext, server: TextServerProcess) -> None:
+    def _put_together(self, ssc: StreamingContext, source: SourceProcess) -> None:
         ssc.add_listener(self.figures)
-        count_top_words(
-            ssc,
-            server.host,
-            server.port,
+        if self.kafka is None:
+            lines = ssc.socket_text_stream(source.said["host"], source.said["port"], name="lines")
+        else:
+            lines = lines_from_kafka(ssc, self.kafka)
+        counts = count_top_words(
+            lines,
             window=self.window,
             slide=self.slide,
             top=self.top,
             on_words=lambda counts, batch: self.windows.add_words(batch.time_ms, sum(counts)),
             on_window=self.windows.add_window,
         )
+        way = ""
+        if self.kafka is not None:
+            counts_to_kafka(counts, self.kafka)
+            way = f" by Kafka, {'at least' if self.checkpoint is None else 'exactly'} once"
         title = (
-            f"millstream demo · {self.rate:,.0f} lines/s of Python's own text · "
+            f"millstream demo · {self.rate:,.0f} lines/s of Python's own text{way} · "
             f"batch {self.interval:g} s, window {self.window:g} s, slide {self.slide:g} s · {self.backend}"
         )
         self.view = DemoView(title, self.window, self.figures, lambda: self.windows.newest)
 
-    def _follow(self, ssc: StreamingContext, server: TextServerProcess, console: Console | None) -> SignalsSeen:
+    def _follow(self, ssc: StreamingContext, source: SourceProcess, console: Console | None) -> SignalsSeen:
         """Show what happens until the stream has ended."""
         if console is None:
             if not self.json:
                 print(self.view.title, flush=True)
             with stop_on_signals(ssc) as signals:
-                self._until_end(ssc, server, quiet=False)
+                self._until_end(ssc, source, quiet=False)
             return signals
         from rich.live import Live
 
         with stop_on_signals(ssc, self._tell) as signals, silent_control_keys(), Live(self.view, console=console):
-            self._until_end(ssc, server, quiet=True)
+            self._until_end(ssc, source, quiet=True)
         return signals
 
     def _tell(self, text: str) -> None:
         self.view.status = text
 
-    def _until_end(self, ssc: StreamingContext, server: TextServerProcess, *, quiet: bool) -> None:
+    def _until_end(self, ssc: StreamingContext, source: SourceProcess, *, quiet: bool) -> None:
         clock = Environment().clock
         end_ms = float("inf") if self.seconds is None else clock.monotonic_ms() + self.seconds * 1000.0
         while ssc.state == "active":
@@ -152,7 +169,7 @@ class Demo:
             self.figures.changed.clear()
             self._print_new(quiet=quiet)
             self._draw()
-            server.check()
+            source.check()
         self._print_new(quiet=quiet)
 
     def _print_new(self, *, quiet: bool) -> None:

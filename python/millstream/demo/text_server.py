@@ -9,22 +9,18 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import stat
 import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 
+from millstream.demo.pace import Pace
 from millstream.demo.server_arguments import add_server_arguments
+from millstream.demo.source_end import end_of_source
 from millstream.demo.text_corpus import TextCorpus
 from millstream.errors import MillstreamError, SourceUnavailableError
 
 TICK_S = 0.01
 """How often lines that are due are sent: far below a batch interval of the demonstration."""
-
-LAG_MAX_S = 1.0
-"""How much a client that reads too slowly is owed at most; what it missed beyond is never sent."""
 
 
 class TextServer:
@@ -82,17 +78,11 @@ class TextServer:
 
     async def _send(self, writer: asyncio.StreamWriter, lines: Iterator[bytes]) -> None:
         loop = asyncio.get_running_loop()
-        lag_max = max(1.0, self._rate * LAG_MAX_S)
-        began_s = loop.time()
-        sent = 0.0
+        pace = Pace(self._rate, loop.time())
         while not writer.is_closing():
-            due = (loop.time() - began_s) * self._rate
-            if due - sent > lag_max:
-                sent = due - lag_max
-            count = int(due - sent)
+            count = pace.take(loop.time())
             if count:
                 writer.write(b"".join(islice(lines, count)))
-                sent += count
                 await writer.drain()
             await asyncio.sleep(max(TICK_S, 1.0 / self._rate))
 
@@ -100,22 +90,8 @@ class TextServer:
 async def serve_until_stopped(
     server: TextServer, host: str, port: int, *, ready: Callable[[str, int], None], with_parent: bool = False
 ) -> None:
-    """Serve until a signal comes or, `with_parent`, until the pipe that is standard input ends, as when a parent dies.
-
-    Why by the pipe: it works on every system, however the parent ended, and leaves no process behind.
-    """
-    loop = asyncio.get_running_loop()
-    until = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, until.set)
-    if with_parent and stat.S_ISFIFO(os.fstat(0).st_mode):
-        loop.add_reader(0, _look_at_parent, until)
-    await server.serve(host, port, until=until, ready=ready)
-
-
-def _look_at_parent(until: asyncio.Event) -> None:
-    if not os.read(0, 4096):
-        until.set()
+    """Serve until a signal comes or, `with_parent`, until the parent process ends."""
+    await server.serve(host, port, until=end_of_source(with_parent=with_parent), ready=ready)
 
 
 def main() -> int:

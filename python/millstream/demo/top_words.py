@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from millstream.model.batch import Batch
 
 if TYPE_CHECKING:
-    from millstream.context.streaming_context import StreamingContext
     from millstream.rdd.rdd import RDD
+    from millstream.stream.dstream import DStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +30,27 @@ class WindowWords:
 
 
 def count_top_words(
-    ssc: StreamingContext,
-    host: str,
-    port: int,
+    lines: DStream[str],
     *,
     window: float,
     slide: float,
     top: int,
     on_words: Callable[[list[int], Batch], None],
     on_window: Callable[[WindowWords], None],
-) -> None:
+) -> DStream[tuple[str, int]]:
     """Put the program together.
 
     Args:
-        ssc: a context that has not started.
-        host: name or address of the server that sends lines.
-        port: its port.
+        lines: lines of text.
         window: length of the window, seconds; a multiple of the batch interval.
         slide: distance between windows, seconds; a multiple of the batch interval.
         top: how many words are looked for.
         on_words: gets how many words each batch holds, a list of one number or, for an empty batch, none.
         on_window: gets what each window holds, in order of batch time.
+
+    Returns:
+        How often each word occurs in the window.
     """
-    lines = ssc.socket_text_stream(host, port, name="lines")
     counts = (
         lines.flat_map(str.split)
         .map(lambda word: (word, 1))
@@ -68,3 +66,4 @@ def count_top_words(
     counts.foreach_rdd(look, name="top-words")
     # Why split again: one number a line is quicker to make than to keep all words of a batch for a second reader.
     lines.map(lambda line: len(line.split())).reduce(add).collect_to(on_words, name="words")
+    return counts

@@ -1,4 +1,4 @@
-"""The text server in a process of its own, as the process that starts it sees it."""
+"""The source of the demonstration in a process of its own, as the process that starts it sees it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ import subprocess
 import sys
 import tempfile
 from types import TracebackType
+from typing import Any
 
 from millstream.errors import SourceUnavailableError
-
-MODULE = "millstream.demo.text_server"
 
 END_S = 5.0
 """How long the process may take to end before it is killed."""
 
 
-class TextServerProcess:
-    """Starts the server and ends it; use it in a `with` statement.
+class SourceProcess:
+    """Starts a module as a program and ends it; use it in a `with` statement.
 
     Args:
-        rate_lines_per_s: lines a second, > 0.
+        module: name of the module.
+        arguments: what it is told on its command line.
 
     Attributes:
-        host: address that it listens on.
-        port: port that it listens on.
+        said: what it said of itself when it was ready, one line of JSON.
 
     Raises:
         SourceUnavailableError: it did not start; the detail has what it said.
     """
 
-    def __init__(self, rate_lines_per_s: float) -> None:
+    def __init__(self, module: str, *arguments: str) -> None:
         # Why the import path and -P: the child must find this package as this process does, and nothing in the
         # folder where the user happens to be. Why a session of its own: Ctrl-C in a terminal goes to every process
         # of a group, and the stream has to end before its source.
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        self._by_itself = " ".join((sys.executable, "-m", module, *arguments))
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", MODULE, "--port", "0", "--rate", repr(rate_lines_per_s)],
+            [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
@@ -50,12 +50,10 @@ class TextServerProcess:
         if not said:
             self._process.wait()
             self.check()
-        address = json.loads(said)
-        self.host: str = address["host"]
-        self.port: int = address["port"]
+        self.said: dict[str, Any] = json.loads(said)
 
     def check(self) -> None:
-        """Make sure that the server still runs.
+        """Make sure that the process still runs.
 
         Raises:
             SourceUnavailableError: it has ended; the detail has its last words.
@@ -66,9 +64,9 @@ class TextServerProcess:
         self._complaints.seek(0)
         last_words = self._complaints.read().decode("utf-8", "replace").strip()
         raise SourceUnavailableError(
-            "The text server has ended.",
+            "The source of the demonstration has ended.",
             detail=f"Exit status {status}. {last_words}".strip(),
-            hint=f"Run it by itself to see more: {sys.executable} -m {MODULE}",
+            hint=f"Run it by itself to see more: {self._by_itself}",
         )
 
     def close(self) -> None:
@@ -85,7 +83,7 @@ class TextServerProcess:
             process.wait()
         self._complaints.close()
 
-    def __enter__(self) -> TextServerProcess:
+    def __enter__(self) -> SourceProcess:
         return self
 
     def __exit__(
