@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from millstream.environment.clock import Clock
@@ -30,7 +30,7 @@ BLOCK_MAX_RECORDS = 65_536
 """Records of one block where nothing else is said: enough to make a task's fixed cost vanish."""
 
 WATCH_MS = 20
-"""How often `wait_for_records` looks by itself; a push that was on its way when the wait began tells nobody."""
+"""How often those who watch look by themselves; a push that was on its way when the wait began tells nobody."""
 
 
 class BlockBuffer(Generic[T]):
@@ -272,13 +272,23 @@ class BlockBuffer(Generic[T]):
 
     def wait_for_records(self, count: int, timeout_s: float) -> bool:
         """Wait until `count` records can be taken out or the buffer is closed; False when the time ran out first."""
+        return self._watch(lambda: self.pending >= count, timeout_s)
+
+    def wait_until_full(self, timeout_s: float) -> bool:
+        """Wait until somebody waits for room, no record fits or the buffer is closed; False when time ran out first.
+
+        How many records wait then is not said: a block that does not fit behind the others waits outside.
+        """
+        return self._watch(lambda: self._waiting > 0 or not self._fits(1), timeout_s)
+
+    def _watch(self, came: Callable[[], bool], timeout_s: float) -> bool:
         watch_s = WATCH_MS / 1000
         with self._changed:
             self._watching += 1
             self._set_room()
             try:
                 for _ in range(max(1, math.ceil(timeout_s / watch_s))):
-                    if self._changed.wait_for(lambda: self.pending >= count or self._closed, watch_s):
+                    if self._changed.wait_for(lambda: came() or self._closed, watch_s):
                         return True
                 return False
             finally:
@@ -312,6 +322,7 @@ class BlockBuffer(Generic[T]):
         """Return when there is room; called with the lock held, which it gives up while it waits."""
         if not self._fits(records) and self._on_full == "block" and not self._draining:
             self._waiting += 1
+            self._tell_watchers()
             try:
                 self._changed.wait_for(
                     lambda: self._fits(records) or self._closed or self._draining, self._full_timeout_s

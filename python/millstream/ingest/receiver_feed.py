@@ -81,6 +81,10 @@ class ReceiverFeed(BufferedFeed, Generic[T]):
         """Wait until `count` records can be taken or none will come any more; False when the time ran out first."""
         return self._buffer.wait_for_records(count, timeout_s)
 
+    def wait_until_full(self, timeout_s: float) -> bool:
+        """Wait until the receiver waits for room or none will come any more; False when the time ran out first."""
+        return self._buffer.wait_until_full(timeout_s)
+
     def set_rate(self, records_per_s: float | None) -> None:
         self._rate_per_s = checked_rate(records_per_s, self.name)
         if self._packed is None:

@@ -408,3 +408,22 @@ def test_the_receiver_suite_finds(
     monkeypatch.setattr(receiver_suite, "WAIT_S", 0.5)
     with pytest.raises((AssertionError, queue.Empty)):
         getattr(Suite(), test)()
+
+
+def test_a_receiver_passes_whose_blocks_do_not_fit_behind_each_other() -> None:
+    class StoresBlocks(QueueReceiver):
+        def give(self, record: Any) -> None:
+            self.store_many(record)
+
+    class Suite(ReceiverSuite):
+        def __init__(self) -> None:
+            self.blocks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        def make_receiver(self) -> Receiver[Any]:
+            return StoresBlocks(self.blocks)
+
+        def send(self, records: list[Any]) -> None:
+            for low in range(0, len(records), 7):
+                self.blocks.put(records[low : low + 7])
+
+    assert failing(Suite) == set()

@@ -256,6 +256,32 @@ def test_waiting_for_records_ends_with_the_last_one_needed() -> None:
     assert not buffer.wait_for_records(1_001, 0.01)
 
 
+def test_a_buffer_is_full_while_a_block_waits_that_does_not_fit_behind_the_first() -> None:
+    buffer, _ = buffer_at(max_records=10)
+    assert not buffer.wait_until_full(0.01)
+    buffer.store_block([1, 2, 3], 3)
+    assert not buffer.wait_until_full(0.01)
+    thread = threading.Thread(target=lambda: buffer.store_block(list(range(90)), 90), daemon=True)
+    thread.start()
+    assert buffer.wait_until_full(WAIT_S)
+    assert buffer.pending == 3
+    assert shape(buffer.take(1_000)) == [([1, 2, 3], 1_000, None)]
+    thread.join(WAIT_S)
+    assert buffer.pending == 90
+
+
+def test_a_buffer_is_full_with_its_last_record() -> None:
+    buffer, _ = buffer_at(max_records=2)
+
+    def push() -> None:
+        buffer.push(1)
+        buffer.push(2)
+
+    threading.Thread(target=push, daemon=True).start()
+    assert buffer.wait_until_full(WAIT_S)
+    assert buffer.pending == 2
+
+
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
 def test_a_rate_that_is_no_positive_number_is_refused(rate: float) -> None:
     buffer, _ = buffer_at()
