@@ -137,6 +137,10 @@ class KafkaSourceMethods(SourceCore):
         pattern: str | re.Pattern[str] | None = None,
         start: GroupStart = "latest",
         isolation: Literal["read_committed", "read_uncommitted"] = "read_committed",
+        key_decoder: Decoder = "bytes",
+        value_decoder: Decoder = "bytes",
+        on_undecodable: Literal["fail", "skip", "dead_letter"] = "fail",
+        dead_letters: str | None = None,
         on_offset_out_of_range: Literal["fail", "earliest", "latest"] = "fail",
         max_records_per_s: float | None = None,
         options: Mapping[str, Any] | None = None,
@@ -163,6 +167,11 @@ class KafkaSourceMethods(SourceCore):
                 program has stored records, partitions and topics that are added begin with their first one.
             isolation: `read_committed` waits for the end of transactions and leaves out those that were aborted;
                 `read_uncommitted` reads everything.
+            key_decoder: what keys become, as in `kafka_stream`. They are stored as they came; tasks decode.
+            value_decoder: what values become, likewise.
+            on_undecodable: what happens to a record whose key or value cannot be decoded, as in `kafka_stream`: `fail`
+                stops the stream, and the checkpoint keeps the records for a program that can decode them.
+            dead_letters: the topic of `on_undecodable="dead_letter"`.
             on_offset_out_of_range: what happens when the offset that comes next is gone: `fail` ends the receiver,
                 which is started again with growing pauses; `earliest` and `latest` go on at the first offset or at the
                 end, and listeners hear of the loss (`ReceiverFailed`, not down).
@@ -181,6 +190,8 @@ class KafkaSourceMethods(SourceCore):
         """
         from millstream.model.choices import one_of
         from millstream.model.kafka_client_options import ClientOptions
+        from millstream.sources.kafka.dead_letter_topic import DeadLetterTopic
+        from millstream.sources.kafka.decoding import Decoding
         from millstream.sources.kafka.group.group_feed import KafkaGroupFeed
         from millstream.sources.kafka.group.group_receiver import KafkaGroupReceiver
         from millstream.sources.kafka.subscription import Subscription
@@ -188,14 +199,20 @@ class KafkaSourceMethods(SourceCore):
         one_of("start", start, ("earliest", "latest"))
         one_of("isolation", isolation, ("read_committed", "read_uncommitted"))
         one_of("on_offset_out_of_range", on_offset_out_of_range, ("fail", "earliest", "latest"))
+        one_of("on_undecodable", on_undecodable, ("fail", "skip", "dead_letter"))
+        client_options = ClientOptions(servers, options)
+        letters = DeadLetterTopic.named(client_options, on_undecodable, dead_letters)
+        decoding = Decoding(key_decoder, value_decoder, on_undecodable, letters)
         receiver = KafkaGroupReceiver(
-            ClientOptions(servers, options),
+            client_options,
             Subscription(topics, pattern),
             group_id,
             start=start,
             isolation=isolation,
             on_offset_out_of_range=on_offset_out_of_range,
             environment=self._environment,
+            dead_letters=letters,
         )
-        feed = KafkaGroupFeed(receiver, self._environment, max_records_per_s)
+        plain = key_decoder == value_decoder == "bytes"
+        feed = KafkaGroupFeed(receiver, self._environment, max_records_per_s, None if plain else decoding)
         return self._stream(feed, labelled("kafka_group_stream", name=name))

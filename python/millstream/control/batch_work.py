@@ -82,6 +82,10 @@ class BatchWork:
         self._outputs = {output.name: output for output in graph.outputs}
         self._memory = list(graph.memory_nodes)
         self._source_inputs = [node for node in graph.inputs if isinstance(node, SourceInput)]
+        # Those that may find, in the tasks, that something is no record.
+        feeds = [(node.name, node.feed.reads) for node in graph.inputs if isinstance(node, FeedInput)]
+        self._reads = {node.name: node.source for node in self._source_inputs}
+        self._reads.update((name, reads) for name, reads in feeds if reads is not None)
         self._blocks: dict[str, dict[int, Block]] = {node.name: {} for node in graph.inputs}
         self._positions: dict[str, Any] = {} if durability is None else dict(durability.positions)
         self._committed: dict[str, int | None] = {}
@@ -198,7 +202,8 @@ class BatchWork:
     def _planned(self, node: InputNode, instruction: PlanBatch, work: _Work) -> PlannedInput:
         if isinstance(node, FeedInput):
             held = self._blocks[node.name]
-            return PlannedInput.of_blocks([held[block_id] for block_id in instruction.blocks.get(node.name, ())])
+            blocks = [held[block_id] for block_id in instruction.blocks.get(node.name, ())]
+            return PlannedInput.of_blocks(blocks, node.feed.lags(blocks))
         if isinstance(node, SourceInput):
             plan = _plan_of(node, instruction.time_ms, self._positions.get(node.name))
             work.positions[node.name] = plan.position
@@ -214,7 +219,7 @@ class BatchWork:
         """
         work = self._works[time_ms]
         work.report.start(attempt)
-        work.invalid_before = {node.name: node.source.invalid for node in self._source_inputs}
+        work.invalid_before = {name: source.invalid for name, source in self._reads.items()}
         batch = work.batch = Batch(
             time_ms,
             attempt,
@@ -339,9 +344,9 @@ class BatchWork:
 
     def _invalid(self, work: _Work) -> dict[str, int]:
         counts = {name: planned.invalid for name, planned in work.planned.items() if planned.invalid}
-        for node in self._source_inputs:
-            if count := node.source.invalid - work.invalid_before.get(node.name, 0):
-                counts[node.name] = count
+        for name, source in self._reads.items():
+            if count := source.invalid - work.invalid_before.get(name, 0):
+                counts[name] = counts.get(name, 0) + count
         return counts
 
     def roll_back(self, time_ms: int, outputs: tuple[str, ...]) -> None:

@@ -34,8 +34,8 @@ class PlannedInput:
         records: how many records, or None where only reading can tell.
         description: one line for people.
         invalid: how much that arrived was no record as it came.
-        lags: how many records wait behind what was planned, in each part of a replayable source, as far as known. Of a
-            batch that is run again after a restart nothing is known.
+        lags: how many records wait behind what was planned, in each part of an input, as far as known. Of a batch
+            that is run again after a restart nothing is known.
     """
 
     blocks: Sequence[Block] = ()
@@ -47,12 +47,13 @@ class PlannedInput:
     lags: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of_blocks(cls, blocks: Sequence[Block]) -> PlannedInput:
+    def of_blocks(cls, blocks: Sequence[Block], lags: Mapping[str, int] | None = None) -> PlannedInput:
         """Plan blocks of a pushed input."""
         return cls(
             blocks=blocks,
             records=sum(block.records for block in blocks),
             invalid=sum(block.invalid for block in blocks),
+            lags=lags or {},
         )
 
     @classmethod
@@ -157,7 +158,9 @@ class FeedInput(InputNode):
     def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
         """Spread the blocks, in order, over as many partitions as Python functions can run at once."""
         parts = _spread(planned.blocks, run.runner.default_partitions)
-        make = self.feed.make
+        make, reads = self.feed.make, self.feed.reads
+        if reads is not None and planned.blocks:
+            return SplitsRead(reads, [Split(part, len(part), self.name) for part in parts])
         # Why here: blocks that come out of the write-ahead log are tables, and know no function.
         return Held(parts if make is None else [_made(part, make) for part in parts])
 

@@ -10,17 +10,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.kafka.kafka_reader import read_topic
 from tests.servers.kafka.broker import KafkaCluster
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
-from millstream.errors import ConfigurationError
+from millstream.errors import ArgumentTypeError, ConfigurationError, DataError, MillstreamError
 from millstream.testing import ManualClock
 
 LIMIT_S = 60.0
@@ -38,17 +39,30 @@ def numbered(first: int, last: int) -> list[str]:
     return [f"r{number}" for number in range(first, last)]
 
 
+def shown(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
 class Member(ms.StreamingListener):
     """A program that is a member of a group, a batch for each step of its clock."""
 
     def __init__(
-        self, kafka: KafkaTool, topic: str | None, group: str, place: Path | None = None, **options: Any
+        self,
+        kafka: KafkaTool,
+        topic: str | None,
+        group: str,
+        place: Path | None = None,
+        context: ms.Context | None = None,
+        **options: Any,
     ) -> None:
         self.clock = ManualClock()
         self.rows: list[list[Any]] = []
         self.failed: list[str] = []
+        self.lags: dict[str, int] = {}
+        self.invalid = 0
         self.ssc = ms.StreamingContext(
             1.0,
+            context=context,
             checkpoint=place,
             environment=ms.Environment(self.clock),
             name=f"member-{next(_numbers)}" if place is None else str(place),
@@ -57,8 +71,12 @@ class Member(ms.StreamingListener):
         reads = {} if topic is None else {"topics": [topic], "start": "earliest"}
         options = {"options": QUICK, **reads, **options}
         self.ssc.kafka_group_stream(kafka.servers, group_id=group, name="in", **options).map(
-            lambda record: (record.partition, record.value.decode())
+            lambda record: (record.partition, shown(record.value))
         ).collect_to(self.rows)
+
+    def on_batch_completed(self, event: ms.BatchCompleted) -> None:
+        self.lags = dict(event.lags.get("in", {}))
+        self.invalid += event.invalid.get("in", 0)
 
     def on_receiver_failed(self, event: ms.ReceiverFailed) -> None:
         self.failed.append(event.message)
@@ -72,6 +90,13 @@ class Member(ms.StreamingListener):
 
     def stop(self, graceful: bool = True) -> None:
         self.ssc.stop(graceful=graceful)
+
+    def failure(self) -> BaseException:
+        """Run until the stream fails, and give why."""
+        until(lambda: self.ssc.state != "active", self)
+        with pytest.raises(MillstreamError) as raised:
+            self.ssc.await_termination(0)
+        return raised.value
 
     @property
     def all(self) -> list[Any]:
@@ -103,6 +128,12 @@ def reached(total: int, *members: Member) -> bool:
 
 def count(*members: Member) -> int:
     return sum(len(member.all) for member in members)
+
+
+@pytest.fixture
+def context(backend_name: str) -> Iterator[ms.Context]:
+    with ms.Context(backend_name, workers=2 if backend_name == "processes" else None) as shared:
+        yield shared
 
 
 @pytest.mark.parametrize("options", [QUICK, CLASSIC, NEW], ids=["cooperative", "eager", "consumer"])
@@ -254,6 +285,53 @@ def test_a_topic_that_comes_later_is_read_from_its_first_record(kafka: KafkaTool
         until(lambda: count(member) == 2, member)
 
 
+def test_tasks_decode_what_was_stored_as_it_came(kafka: KafkaTool, context: ms.Context, tmp_path: Path) -> None:
+    topic, letters = kafka.topic(2), kafka.topic()
+    kafka.produce(topic, ['{"a": 1}', "no json", "[2]"], 0)
+    kafka.produce(topic, ["3"], 1)
+    decoded = {"context": context, "value_decoder": "json", "on_undecodable": "dead_letter", "dead_letters": letters}
+    with Member(kafka, topic, f"g-{topic}", tmp_path, **decoded) as member:
+        until(lambda: count(member) == 3 and member.invalid == 1, member)
+    assert sorted(member.all, key=repr) == [(0, [2]), (0, {"a": 1}), (1, 3)]
+    [letter] = read_topic(kafka.servers, letters)
+    assert letter.value == b"no json"
+    headers = dict(letter.headers)
+    assert (headers["millstream.topic"], headers["millstream.offset"]) == (topic.encode(), b"1")
+
+
+def test_what_cannot_be_decoded_stops_the_stream_and_stays_for_a_program_that_can(
+    kafka: KafkaTool, tmp_path: Path
+) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, ["a", b"\xff", "c"])
+    with Member(kafka, topic, f"g-{topic}", tmp_path, value_decoder="utf8") as member:
+        error = member.failure()
+    assert isinstance(error, DataError)
+    assert f"{topic}[0] offset 1 has key None and value" in str(error)
+    with Member(kafka, topic, f"g-{topic}", tmp_path, value_decoder="utf8", on_undecodable="skip") as member:
+        until(lambda: count(member) == 2, member)
+        until(lambda: member.invalid == 1, member)
+    assert [value for _, value in member.all] == ["a", "c"]
+
+
+def test_a_topic_of_dead_letters_that_is_not_there_stops_the_stream(kafka: KafkaTool, tmp_path: Path) -> None:
+    topic = kafka.topic()
+    missing = {"value_decoder": "json", "on_undecodable": "dead_letter", "dead_letters": f"{topic}-missing"}
+    with Member(kafka, topic, f"g-{topic}", tmp_path, **missing) as member:
+        error = member.failure()
+    assert isinstance(error, ConfigurationError)
+    assert "cannot go to the topic" in str(error)
+
+
+def test_listeners_hear_how_much_waits_in_each_partition_that_it_has(kafka: KafkaTool, tmp_path: Path) -> None:
+    topic = kafka.topic(2)
+    kafka.produce(topic, numbered(0, 150), 0)
+    with Member(kafka, topic, f"g-{topic}", tmp_path, max_records_per_s=50.0) as member:
+        until(lambda: 0 < member.lags.get(f"{topic}[0]", 0) < 150, member)
+        until(lambda: member.lags == {f"{topic}[0]": 0, f"{topic}[1]": 0}, member)
+        assert count(member) == 150
+
+
 def test_arguments() -> None:
     with ms.StreamingContext(1.0) as ssc:
         wrong: Any = "first"
@@ -261,6 +339,12 @@ def test_arguments() -> None:
             ssc.kafka_group_stream("localhost:1", group_id="g", topics=["t"], start=wrong)
         with pytest.raises(ConfigurationError, match="topics, a pattern"):
             ssc.kafka_group_stream("localhost:1", group_id="g")
+        with pytest.raises(ConfigurationError, match="on_undecodable has a value"):
+            ssc.kafka_group_stream("localhost:1", group_id="g", topics=["t"], on_undecodable=wrong)
+        with pytest.raises(ConfigurationError, match="go to a topic that is named"):
+            ssc.kafka_group_stream("localhost:1", group_id="g", topics=["t"], dead_letters="d")
+        with pytest.raises(ArgumentTypeError, match="value_decoder is no decoder"):
+            ssc.kafka_group_stream("localhost:1", group_id="g", topics=["t"], value_decoder="avro")  # type: ignore[arg-type]
 
 
 @pytest.mark.timeout(240)

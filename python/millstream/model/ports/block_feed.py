@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from millstream.model.partition import PartitionData
+from millstream.model.ports.replayable_source import ReplayableSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ class BlockFeed(ABC):
     make: Callable[[Any], list[Any]] | None = None
     """Makes the records of its blocks' tables, where they are more than dicts; a function of a module."""
 
+    reads: ReplayableSource[Any] | None = None
+    """Makes records of what its blocks hold, in the tasks: each split has data of blocks. None: they hold records."""
+
     max_rate: float | None = None
     """The limit that the user gave it when it was made, records a second; a rate controller stays below it."""
 
@@ -103,6 +107,13 @@ class BlockFeed(ABC):
     @abstractmethod
     def take(self, until_ms: int) -> list[Block]:
         """Seal and hand over, oldest first, every block of grid slots up to `until_ms`. Must take microseconds."""
+
+    def lags(self, blocks: Sequence[Block]) -> Mapping[str, int]:
+        """Say how many records wait at the sender behind these blocks, which a batch gets, in each part; {}: unknown.
+
+        Called with the blocks of each batch, once or, when its plan is tried again, more often. Must not wait.
+        """
+        return {}
 
     @abstractmethod
     def hold(self) -> None:

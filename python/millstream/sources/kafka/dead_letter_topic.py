@@ -38,6 +38,26 @@ class DeadLetterTopic:
         self._producer: KafkaProducer | None = None
         self._lock = threading.Lock()
 
+    @classmethod
+    def named(cls, options: ClientOptions, on_undecodable: str, topic: str | None) -> DeadLetterTopic | None:
+        """Make the topic of a stream that is to have one.
+
+        Args:
+            options: how the brokers are spoken to.
+            on_undecodable: `dead_letter` where there is to be one.
+            topic: its name, or None.
+
+        Raises:
+            ConfigurationError: there is one of both alone.
+        """
+        if (on_undecodable == "dead_letter") is (topic is not None):
+            return None if topic is None else cls(options, topic)
+        raise ConfigurationError(
+            "Records that cannot be decoded go to a topic that is named.",
+            detail=f"on_undecodable={on_undecodable!r} and dead_letters={topic!r}.",
+            hint='Give both on_undecodable="dead_letter" and dead_letters="name of a topic", or neither.',
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_producer": None, "_lock": None}
 

@@ -106,7 +106,8 @@ class Decoding:
     def _tell(self, table: pa.Table, bad: Mapping[int, str], what: str) -> None:
         index, reason = next(iter(bad.items()))
         row = table.slice(index, 1).to_pylist()[0]
-        first = f"offset {row['offset']} has key {shown(row['key'])} and value {shown(row['value'])}: {reason}"
+        where = f"{row['topic']}[{row['partition']}] offset {row['offset']}"
+        first = f"{where} has key {shown(row['key'])} and value {shown(row['value'])}: {reason}"
         if self.on_undecodable == "fail":
             raise DataError(
                 f"A record of {what} cannot be decoded.",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from millstream.environment.logger import logger
-from millstream.errors import ConfigurationError, InvalidError
+from millstream.errors import InvalidError
 from millstream.model.choices import one_of
 from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.partition import Partition
@@ -113,7 +113,7 @@ class KafkaSource(ReplayableSource[Any]):
         )
         # The same in the copies that executors have, and no other source's.
         self._reads = RangeReads(f"{os.getpid()}-{next(_numbers)}", self.options, read_timeout, on_offset_out_of_range)
-        self._dead_letters = _dead_letter_topic(self.options, on_undecodable, dead_letters)
+        self._dead_letters = DeadLetterTopic.named(self.options, on_undecodable, dead_letters)
         self._decoding = Decoding(key_decoder, value_decoder, on_undecodable, self._dead_letters)
         self._watch: TopicWatch | None = None
         self._first: Position | None = None
@@ -332,15 +332,3 @@ class KafkaSource(ReplayableSource[Any]):
         log = logger.info if report.kind == "reachable" else logger.warning
         log("%s: %s", self.name, report.message)
         self._reports.append(report)
-
-
-def _dead_letter_topic(
-    options: ClientOptions, on_undecodable: OnUndecodable, topic: str | None
-) -> DeadLetterTopic | None:
-    if (on_undecodable == "dead_letter") is (topic is not None):
-        return None if topic is None else DeadLetterTopic(options, topic)
-    raise ConfigurationError(
-        "Records that cannot be decoded go to a topic that is named.",
-        detail=f"on_undecodable={on_undecodable!r} and dead_letters={topic!r}.",
-        hint='Give both on_undecodable="dead_letter" and dead_letters="name of a topic", or neither.',
-    )

@@ -10,6 +10,7 @@ import pytest
 from millstream._core import KafkaClientError
 from millstream.errors import InputFullError
 from millstream.sources.kafka.group import group_member
+from millstream.sources.kafka.group.group_lags import GroupLags
 from millstream.sources.kafka.group.group_member import GroupMember
 from millstream.sources.kafka.group.group_positions import GroupPositions
 
@@ -63,7 +64,9 @@ class Case:
         self.full = False
         group: Any = self.group
         watch: Any = Watch()
-        self.member = GroupMember(group, watch, GroupPositions(), self.store, self.reports.append, "earliest", "fail")
+        self.member = GroupMember(
+            group, watch, GroupPositions(), GroupLags(), self.store, self.reports.append, "earliest", "fail"
+        )
         self.turn(("given", [("t", 0), ("t", 1)], False))
         self.group.told.clear()
 

@@ -10,6 +10,7 @@ from millstream.environment.clock import SystemClock
 from millstream.environment.logger import logger
 from millstream.errors import DataError, InputFullError
 from millstream.model.partition import Columns
+from millstream.sources.kafka.group.group_lags import GroupLags
 from millstream.sources.kafka.group.group_positions import GroupPositions
 from millstream.sources.kafka.kafka_columns import kafka_rows
 
@@ -47,6 +48,7 @@ class GroupMember:
         group: the client that is in the group.
         watch: a client for questions about topics and offsets.
         positions: what was stored, also by earlier memberships.
+        lags: told what the member has.
         store: stores a block.
         report: told what the user should know.
         start: of partitions of which nothing is known.
@@ -58,6 +60,7 @@ class GroupMember:
         group: KafkaGroup,
         watch: KafkaWatch,
         positions: GroupPositions,
+        lags: GroupLags,
         store: StoreColumns,
         report: Callable[[str], None],
         start: GroupStart,
@@ -66,6 +69,7 @@ class GroupMember:
         self._group = group
         self._watch = watch
         self._positions = positions
+        self._lags = lags
         self._store = store
         self._report = report
         self._start: GroupStart = start
@@ -128,8 +132,12 @@ class GroupMember:
                 # Who has the partition next begins there too, also if no record came.
                 self._uncommitted[topic, number] = offset
         self._group.assign(offsets)
+        self._note_given(offsets)
         if partitions:
             logger.info("Given to read: %s", ", ".join(f"{topic}[{number}] from {at}" for topic, number, at in offsets))
+
+    def _note_given(self, offsets: Sequence[_End]) -> None:
+        self._lags.give({(topic, number): (self._positions.name(topic, number), at) for topic, number, at in offsets})
 
     def _beginnings(self, partitions: Sequence[_Partition]) -> list[int]:
         """Give where partitions begin of which nothing is known; after the first records they are taken to be new."""
@@ -147,6 +155,7 @@ class GroupMember:
             self._uncommitted.pop(partition, None)
         self._drop_pending()
         self._group.unassign(list(partitions))
+        self._lags.take(partitions)
         if partitions:
             names = ", ".join(f"{topic}[{number}]" for topic, number in partitions)
             logger.info("%s: %s", "Lost to others" if lost else "Given back", names)
@@ -235,6 +244,7 @@ class GroupMember:
         self._report(f"{said} It goes on at {then}.{lost}")
         self._reached[topic, number] = then
         self._go_on([(topic, number)])
+        self._note_given([(topic, number, then)])
 
     def _tell_health(self) -> None:
         for kind, detail in self._group.events():

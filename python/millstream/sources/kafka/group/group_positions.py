@@ -44,16 +44,17 @@ class GroupPositions:
 
     def of(self, ends: Iterable[tuple[str, int, int]]) -> dict[str, int]:
         """Make the position of a block."""
-        return {self._name(topic, number): offset for topic, number, offset in ends}
+        return {self.name(topic, number): offset for topic, number, offset in ends}
 
     def next(self, topic: str, number: int) -> int | None:
         """Give the offset behind what was stored of a partition, or None."""
-        return self._next.get(self._name(topic, number))
+        return self._next.get(self.name(topic, number))
 
     @property
     def is_new(self) -> bool:
         """Tell whether nothing was stored yet."""
         return not self._next
 
-    def _name(self, topic: str, number: int) -> str:
+    def name(self, topic: str, number: int) -> str:
+        """Give what a partition is called in positions."""
         return f"{topic}[{number}] {self._ids.get(topic, '')}"

@@ -10,6 +10,8 @@ from millstream.environment.environment import Environment
 from millstream.errors import MillstreamError
 from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.ports.receiver import Receiver
+from millstream.sources.kafka.dead_letter_topic import DeadLetterTopic
+from millstream.sources.kafka.group.group_lags import GroupLags
 from millstream.sources.kafka.group.group_member import (
     GroupMember,
     GroupStart,
@@ -29,6 +31,9 @@ BLOCK_RECORDS = 10_000
 STOP_S = 4.5
 """How long the end may take: less than the engine waits for the end of a receiver."""
 
+CHECK_S = 10.0
+"""How long the brokers may take to say whether the topic of dead letters is there."""
+
 _REFRESH_MS = 60_000
 
 
@@ -43,8 +48,10 @@ class KafkaGroupReceiver(Receiver[Any]):
         isolation: `read_committed` or `read_uncommitted`.
         on_offset_out_of_range: what happens when the offset that comes next is gone.
         environment: gives the thread.
+        dead_letters: where records go that cannot be decoded; it must be there.
 
     Attributes:
+        lags: how much waits in the partitions that the member has.
         most: records of a block, at most.
         store_columns: stores a block; set by the feed.
     """
@@ -59,6 +66,7 @@ class KafkaGroupReceiver(Receiver[Any]):
         isolation: str,
         on_offset_out_of_range: OnGroupOffsetOutOfRange,
         environment: Environment,
+        dead_letters: DeadLetterTopic | None = None,
     ) -> None:
         self.name = f"Kafka group {group_id} over {subscription}"
         self.most = BLOCK_RECORDS
@@ -70,7 +78,9 @@ class KafkaGroupReceiver(Receiver[Any]):
         self._isolation = isolation
         self._on_offset_out_of_range: OnGroupOffsetOutOfRange = on_offset_out_of_range
         self._environment = environment
+        self._dead_letters = dead_letters
         self._positions = GroupPositions()
+        self.lags = GroupLags()
         self._stopping = threading.Event()
         self._ended = threading.Event()
 
@@ -103,6 +113,7 @@ class KafkaGroupReceiver(Receiver[Any]):
             # Why any: the thread has nobody else to tell.
             self._fail(error, stopping)
         finally:
+            self.lags.end()
             ended.set()
 
     def _fail(self, error: Exception, stopping: threading.Event) -> None:
@@ -113,10 +124,15 @@ class KafkaGroupReceiver(Receiver[Any]):
     def _join(self) -> GroupMember:
         from millstream._core import KafkaGroup, KafkaWatch
 
+        watch = KafkaWatch(self._options.for_watching(self._isolation, self._group_id), _REFRESH_MS, False)
+        if self._dead_letters is not None:
+            self._dead_letters.check(watch, CHECK_S)
+        self.lags.begin(watch)
         return GroupMember(
             KafkaGroup(self._options.for_group(self._isolation, self._group_id), self._subscription.for_group),
-            KafkaWatch(self._options.for_watching(self._isolation, self._group_id), _REFRESH_MS, False),
+            watch,
             self._positions,
+            self.lags,
             self.store_columns,
             self.report_error,
             self._start,
