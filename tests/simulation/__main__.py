@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections import Counter
+from typing import Any
 
 from millstream.testing.simulation.simulate import SimulationError
 from tests.simulation.programs import PROGRAMS
@@ -21,7 +22,12 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
     parser.add_argument("--point", type=int, help="crash once, at this point")
     parser.add_argument("--every-point", action="store_true", help="crash at each point in turn")
+    parser.add_argument("--faults", help="what goes wrong, separated by commas; without: everything")
+    parser.add_argument("--storage", choices=("disk", "objects"), default="disk", help="where the checkpoint lives")
     given = parser.parse_args()
+    options: dict[str, Any] = {} if given.storage == "disk" else {"storage": given.storage}
+    if given.faults is not None:
+        options["faults"] = tuple(given.faults.split(","))
     logging.getLogger("millstream").setLevel(logging.CRITICAL)
     failed = 0
     for name in [given.program] if given.program else PROGRAMS:
@@ -29,11 +35,11 @@ def main() -> int:
         try:
             for seed in range(given.seed, given.seed + given.seeds):
                 if given.point is not None:
-                    outcomes = run_points(name, seed, points=[given.point])
+                    outcomes = run_points(name, seed, points=[given.point], **options)
                 elif given.every_point:
-                    outcomes = run_points(name, seed)
+                    outcomes = run_points(name, seed, **options)
                 else:
-                    outcomes = run_seeds(name, [seed])
+                    outcomes = run_seeds(name, [seed], **options)
                 runs += len(outcomes)
                 for outcome in outcomes:
                     faults += outcome.faults

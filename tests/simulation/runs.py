@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def kept_seeds() -> list[tuple[str, int]]:
 def run_seeds(name: str, seeds: Iterable[int], **options: Any) -> list[Outcome]:
     """Run a program under seeds."""
     given = PROGRAMS[name]
-    again = f"python -m tests.simulation {name} {{seed}}"
+    again = f"python -m tests.simulation {name} {{seed}}{_flags(options)}"
     arguments = {**given.options, **options}
     return simulate(given.program, given.inputs, seeds=seeds, check=given.check, again=again, **arguments)
 
@@ -31,6 +32,16 @@ def run_points(name: str, seed: int, *, every: int = 1, first: int = 0, **option
     """Run a short course of a program, and crash at every n-th of the places where it can crash, from one on."""
     given = PROGRAMS[name]
     inputs = {input: records[:30] for input, records in given.inputs.items()}
-    again = f"python -m tests.simulation {name} {{seed}} --point {{point}}"
+    again = f"python -m tests.simulation {name} {{seed}} --point {{point}}{_flags(options)}"
     arguments = {**given.options, "batches": 6, "again": again, **options}
     return simulate(given.program, inputs, seeds=[seed], every_point=True, every=every, first=first, **arguments)
+
+
+def _flags(options: Mapping[str, Any]) -> str:
+    """Give what the command line needs to run with the same options."""
+    flags = ""
+    if "faults" in options:
+        flags += f" --faults {shlex.quote(','.join(options['faults']))}"
+    if "storage" in options:
+        flags += f" --storage {options['storage']}"
+    return flags

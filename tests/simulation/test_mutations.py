@@ -14,6 +14,7 @@ import millstream as ms
 from millstream.blocks import found_log
 from millstream.blocks.block_log import BlockLog
 from millstream.control import durability
+from millstream.control.batch_work import BatchWork
 from millstream.control.durability import Durability
 from millstream.ingest import block_buffer
 from millstream.recovery import history
@@ -23,9 +24,10 @@ from millstream.recovery.log_journal import LogJournal
 from millstream.state.downtime import Downtime
 from millstream.state.table import StateTable
 from millstream.testing.simulation.connections import Connections
-from millstream.testing.simulation.simulate import SimulationError, simulate
+from millstream.testing.simulation.simulate import ALL_FAULTS, SimulationError, simulate
 from millstream.testing.simulation.simulation import Outcome
 from millstream.testing.simulation.table import SimulatedSink
+from millstream.testing.simulation.world import Fault
 from tests.simulation.runs import run_seeds
 
 BUDGET = 300
@@ -88,6 +90,27 @@ def _no_newest_commit(patch: Patch) -> None:
 
 def _no_attempt_in_names(patch: Patch) -> None:
     patch.setattr(SimulatedSink, "_staged_name", lambda self, batch, partition: f"{batch.time_ms}-{partition}")
+
+
+def _attempts_alike(patch: Patch) -> None:
+    """The next attempt at a batch has the number of the one that failed, whose tasks may still be at work."""
+    run = BatchWork.run
+
+    def again(self: BatchWork, time_ms: int, attempt: int, outputs: tuple[str, ...]) -> None:
+        run(self, time_ms, 0, outputs)
+
+    patch.setattr(BatchWork, "run", again)
+
+
+def _open_version_stays(patch: Patch) -> None:
+    """A task that runs again works on the state that its first run has left."""
+    begin = StateTable.begin
+
+    def begun(self: StateTable, batch_ms: int) -> None:
+        if batch_ms not in self.open_batches:
+            begin(self, batch_ms)
+
+    patch.setattr(StateTable, "begin", begun)
 
 
 def _no_epoch_in_sink(patch: Patch) -> None:
@@ -178,12 +201,24 @@ def _settled_without_checkpoint(patch: Patch) -> None:
     patch.setattr(Durability, "done", done)
 
 
+FAULTS: dict[str, tuple[Fault, ...]] = {
+    "BatchPlanned is not synced": ("crash",),
+    "staged names lack epoch and attempt": ("late task", "silent task"),
+    "attempts at a batch have one number": ("late task", "silent task"),
+    "a task that runs again finds its first run in the state": ("repeated task",),
+    "a sink is not fenced by the epoch": ("crash", "pause"),
+    "the state of a failed attempt stays": ("task", "sink"),
+}
+"""What finds the lack of a rule soonest; for the others everything goes wrong."""
+
 MUTATIONS: dict[str, tuple[str, Callable[[Patch], None]]] = {
     "BatchPlanned is not synced": ("stateless", _unsynced(BatchPlanned)),
     "blocks are acknowledged before they are durable": ("two_sinks", _acknowledged_early),
     "a commit is not idempotent": ("stateless", _no_idempotence),
     "a sink does not tell its newest commit": ("stateless", _no_newest_commit),
     "staged names lack epoch and attempt": ("stateless", _no_attempt_in_names),
+    "attempts at a batch have one number": ("stateless", _attempts_alike),
+    "a task that runs again finds its first run in the state": ("totals", _open_version_stays),
     "a sink is not fenced by the epoch": ("two_sinks", _no_epoch_in_sink),
     "the state of a failed attempt stays": ("totals", _no_undo),
     "positions that come again are taken": ("two_sinks", _positions_ignored),
@@ -201,7 +236,7 @@ def test_the_lack_of_a_rule_is_found(name: str, monkeypatch: Patch) -> None:
     program, mutate = MUTATIONS[name]
     mutate(monkeypatch)
     with pytest.raises(SimulationError):
-        run_seeds(program, range(BUDGET))
+        run_seeds(program, range(BUDGET), faults=FAULTS.get(name, ALL_FAULTS))
 
 
 def _drifting() -> Callable[[ms.StreamingContext, Connections], None]:

@@ -50,12 +50,22 @@ class Faults:
         rate: the share of operations that raise StorageUnavailableError, 0 to 1.
         hook: called before, during and after every operation; what it raises comes out of the call.
         room_bytes: how many bytes the disk has left; None: any number.
+        tell: told of every operation that fails by chance.
 
     Attributes:
         operations: how many calls there were.
     """
 
-    def __init__(self, rng: Rng, *, rate: float = 0.0, hook: Hook | None = None, room_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        rng: Rng,
+        *,
+        rate: float = 0.0,
+        hook: Hook | None = None,
+        room_bytes: int | None = None,
+        tell: Hook | None = None,
+    ) -> None:
+        self.tell = tell
         self.rng = rng
         self.rate = rate
         self.hook = hook
@@ -78,7 +88,7 @@ class Faults:
         """Run one operation; gives what to call between its effect and its durability."""
         operation = Operation(self.operations, kind, name)
         self.operations += 1
-        fate = self._fate(kind)
+        fate = self._fate(operation)
         self._tell(operation, "before")
         if fate == "before":
             raise unavailable(f"{kind} of {name} failed")
@@ -99,16 +109,19 @@ class Faults:
         if self.hook is not None:
             self.hook(operation, phase)
 
-    def _fate(self, kind: Kind) -> Phase | None:
+    def _fate(self, operation: Operation) -> Phase | None:
         fate: Phase | None = None
         for ordered in self._ordered.copy():
-            if ordered.kind in (None, kind):
+            if ordered.kind in (None, operation.kind):
                 if ordered.after == 0:
                     fate = "after" if ordered.took_effect else "before"
                     self._ordered.remove(ordered)
                 ordered.after -= 1
         if fate is None and self.rate and self.rng.random() < self.rate:
-            fate = self.rng.choice(("before", "after"))
+            chosen: Phase = self.rng.choice(("before", "after"))
+            if self.tell is not None:
+                self.tell(operation, chosen)
+            return chosen
         return fate
 
 

@@ -12,6 +12,7 @@ from millstream.model.ports.sink import Sink
 from millstream.stream.dstream import DStream
 from millstream.testing.simulation.clock import SimulatedClock
 from millstream.testing.simulation.connections import Connections
+from millstream.testing.simulation.executors import SimulatedExecutors
 from millstream.testing.simulation.faults import SimulatedCrash
 from millstream.testing.simulation.feed import SimulatedFeed
 from millstream.testing.simulation.input import SimulatedInput
@@ -48,6 +49,9 @@ class Life(Connections):
         self.dead = False
         self.is_old = False
         self.feeds: list[SimulatedFeed] = []
+        given = dict(world.options.context)
+        if not {"context", "backend", "workers"} & given.keys():
+            given["backend"] = SimulatedExecutors(self)
         self.ssc = StreamingContext(
             world.options.batch_interval,
             name="simulation",
@@ -56,7 +60,7 @@ class Life(Connections):
             environment=Environment(self.clock, seed=world.rng.getrandbits(32)),
             process_tuning=False,
             retry_pause=0.05,
-            **world.options.context,
+            **given,
         )
 
     def stream(self, name: str, *, limit: int | None = None) -> DStream[Any]:

@@ -22,7 +22,19 @@ if TYPE_CHECKING:
     from millstream.testing.simulation.life import Life
 
 Fault: TypeAlias = Literal[
-    "crash", "storage", "disk full", "source", "sink", "slow sink", "task", "late task", "clock", "stop", "pause"
+    "crash",
+    "storage",
+    "disk full",
+    "source",
+    "sink",
+    "slow sink",
+    "task",
+    "late task",
+    "repeated task",
+    "silent task",
+    "clock",
+    "stop",
+    "pause",
 ]
 """What may go wrong; see `millstream.testing.simulate`."""
 
@@ -34,6 +46,8 @@ RATES: Mapping[Fault, float] = {
     "slow sink": 0.04,
     "task": 0.03,
     "late task": 0.04,
+    "repeated task": 0.03,
+    "silent task": 0.01,
     "clock": 0.04,
     "stop": 0.04,
     "pause": 0.02,
@@ -162,6 +176,7 @@ class World:
             seeded_rng(f"{seed}:storage"),
             rate=rates.get("storage", 0.0),
             hook=lambda operation, phase: world.pass_point(f"{phase} {operation.kind} of {operation.name}", None),
+            tell=lambda operation, phase: world.note("storage", f"{operation.kind} of {operation.name} fails {phase}"),
         )
         world.storage = SimulatedStorage(rng, faults=hooked, segment_bytes=options.segment_bytes)
         return world
@@ -174,8 +189,8 @@ class World:
         """Pass a place where the program may crash."""
         number = self.points
         self.points += 1
-        for late in [late for late in self._late if late[0] <= number]:
-            self._late.remove(late)
+        while late := next((late for late in self._late if late[0] <= number), None):
+            self._late.remove(late)  # Before it takes effect, which may pass points itself.
             late[1]()
         if self.crashes.is_due(number):
             self.crash(f"point {number}: {name}")

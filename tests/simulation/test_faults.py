@@ -1,0 +1,34 @@
+"""Each fault that a user may name happens."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from millstream.testing.simulation.simulate import ALL_FAULTS
+from millstream.testing.simulation.world import Fault
+from tests.simulation.runs import run_seeds
+
+SEEDS = range(6)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logger = logging.getLogger("millstream")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)
+
+
+@pytest.mark.parametrize("fault", ALL_FAULTS)
+def test_a_fault_that_is_named_happens_and_no_other(fault: Fault) -> None:
+    happened = Counter[str]()
+    for outcome in run_seeds("stateless", SEEDS, faults=(fault,), batches=12):
+        happened += outcome.faults
+    caused = {"start", "end", "jump", "wake"}
+    assert happened[fault] > 0
+    assert set(happened) <= {fault, *caused}
