@@ -11,6 +11,7 @@ pub mod chunk_reader;
 pub mod chunk_writer;
 pub mod connect;
 pub mod cutter;
+pub mod direct_file;
 pub mod error;
 pub mod group;
 pub mod hash;

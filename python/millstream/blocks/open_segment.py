@@ -27,7 +27,7 @@ class OpenSegment:
     Attributes:
         durable: how much of it is certain, bytes: 0, or whole groups.
         failed: whether a group failed; then it takes no more.
-        groups: how many it has.
+        groups: how many with records it has.
     """
 
     def __init__(self, id: SegmentId, file: AppendFile, size_bytes: int) -> None:
@@ -61,7 +61,10 @@ class OpenSegment:
 
     @property
     def mean_bytes(self) -> float:
-        """The mean size of its groups, 0 without any."""
+        """The mean size of its groups with records, 0 without any.
+
+        Groups without any tell of releases, and are small.
+        """
         return (self.durable - self._header_bytes) / self.groups if self.groups else 0.0
 
     def begin(
@@ -106,7 +109,7 @@ class OpenSegment:
             pieces.insert(0, header)
         self._file.append(pieces)
         self.failed = False
-        self.groups += 1
+        self.groups += 1 if runs else 0
         self.durable = offset + size
         self._next = runs[-1][0] + len(runs[-1][1]) if runs else next
 

@@ -149,6 +149,28 @@ def test_a_segment_ends_before_it_is_overfull(storage: Storage) -> None:
     assert log.size_bytes >= sum(storage.size_bytes(f"log/{name}") for name in storage.names("log"))
 
 
+def test_segments_grow_with_large_groups_also_where_each_is_released_at_once(storage: Storage) -> None:
+    log = SegmentLog(storage, "log", segment_bytes=1000)
+    fill(log, 3)
+    made = set()
+    for _ in range(32):
+        log.release(log.append([(1, b"y" * 500)]))
+        made.update(storage.names("log"))
+    # Two small ones, and then each has room for eight groups of records and for those that tell of a release.
+    assert len(made) <= 7
+
+
+def test_records_of_many_sizes_are_as_they_were(storage: Storage) -> None:
+    log = SegmentLog(storage, "log", segment_bytes=3 << 20)
+    given = [bytes([index]) * size for index, size in enumerate([10, 600_000, 5, 1_100_000, 4_096, 1_048_576, 700_000])]
+    for data in given:
+        log.append([(1, data[: len(data) // 3]), (2, data[len(data) // 3 :])])
+        assert [record.data for record in log.read()][-2:] == [data[: len(data) // 3], data[len(data) // 3 :]]
+    log.close()
+    again = [record.data for record in SegmentLog(storage, "log").read()]
+    assert [first + second for first, second in zip(again[::2], again[1::2], strict=True)] == given
+
+
 def test_a_record_larger_than_a_segment_gets_one_of_its_size(storage: Storage) -> None:
     log = SegmentLog(storage, "log", segment_bytes=1000)
     fill(log, 1)
