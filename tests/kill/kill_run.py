@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import selectors
-import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.kill.crash_points import PLACES
+from tests.kill.killed_program import KilledProgram
+from tests.kill.life import Fate, Life
 from tests.kill.oracle import divergences, journalled
+from tests.kill.outcome import Outcome
 from tests.kill.program import Settings
 from tests.kill.sender import Sender
-
-REPOSITORY = Path(__file__).parents[2]
 
 WAIT_S = 60.0
 """How long a program may say nothing."""
@@ -34,49 +29,7 @@ LAST_BATCHES = 12
 """So many batches run in the end, in which all files are taken."""
 
 
-@dataclass
-class Outcome:
-    """What a run was.
-
-    Attributes:
-        seed: brings it back, as far as the operating system lets it.
-        divergences: where outputs are not what they have to be.
-    """
-
-    seed: int
-    backend: str
-    kills: int = 0
-    worker_kills: int = 0
-    starts: int = 0
-    records: int = 0
-    repeated: int = 0
-    batches: int = 0
-    points: list[str] = field(default_factory=list)
-    divergences: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Fate:
-    """How a life ends.
-
-    Attributes:
-        crash: the point at which it kills itself, or None.
-        count: at its how-manieth passage.
-        lines: killed from outside after so many lines at the latest; None: not killed.
-        worker_lines: a worker is killed after so many lines.
-        stop_lines: asked to stop after so many lines.
-        receiver_process: the receiver runs in a process of its own.
-    """
-
-    crash: str | None = None
-    count: int = 1
-    lines: int | None = LINES_MAX
-    worker_lines: int | None = None
-    stop_lines: int | None = None
-    receiver_process: bool = False
-
-
-class KillRun:
+class KillRun(KilledProgram):
     """Runs the program, life after life.
 
     Args:
@@ -86,26 +39,21 @@ class KillRun:
         postgres_url: of an empty schema, or None.
     """
 
+    MODULE = "tests.kill.program"
+
     def __init__(self, folder: Path, seed: int, backend: str, postgres_url: str | None = None) -> None:
-        self._folder = folder
-        self._chance = random.Random(seed)
-        self._backend = backend
+        super().__init__(folder, seed, backend)
         self._postgres_url = postgres_url
         self._sender = Sender(self._chance)
         self._files: list[Path] = []
-        self._selector = selectors.DefaultSelector()
-        self.outcome = Outcome(seed, backend)
 
     def run(self, kills: int) -> Outcome:
         """Run it with so many kills of the driver, end it, and check it."""
         self._prepare()
         try:
-            while self.outcome.kills < kills:
-                self._live(self._fate())
-            self._live(Fate(lines=None))
+            self._live_to_the_end(kills)
         finally:
             self._sender.close()
-            self._selector.close()
         self.outcome.divergences = self.divergences()
         self.outcome.batches = len(journalled(self._folder, lambda text: None))
         return self.outcome
@@ -141,7 +89,7 @@ class KillRun:
     def _fate(self) -> Fate:
         chance = self._chance
         kind = chance.choices(["anywhere", "batch", "checkpoint", "recovery", "stop", "torn"], [6, 6, 3, 3, 2, 2])[0]
-        fate = Fate()
+        fate = Fate(LINES_MAX)
         if kind == "anywhere":
             fate.lines = chance.randint(1, 400)
         elif kind == "torn":
@@ -157,50 +105,21 @@ class KillRun:
             fate.worker_lines = chance.randint(30, 250)
         return fate
 
-    def _live(self, fate: Fate) -> None:
-        """Start the program and drive it to its end."""
-        self.outcome.starts += 1
-        settings = Settings(
-            str(self._folder),
-            self._sender.port,
-            self._backend,
-            fate.receiver_process,
-            self._postgres_url,
-            fate.crash,
-            fate.count,
+    def _settings(self, fate: Fate) -> Settings:
+        return Settings(
+            folder=str(self._folder),
+            port=self._sender.port,
+            backend=self._backend,
+            receiver_process=fate.receiver_process,
+            postgres_url=self._postgres_url,
+            crash=fate.crash,
+            count=fate.count,
         )
-        complaint = self._folder / "complaint.txt"
-        with complaint.open("ab") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.kill.program", settings.encoded()],
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                cwd=REPOSITORY,
-            )
-        try:
-            last = self._drive(process, fate)
-        finally:
-            process.kill()
-            status = process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
-        killed = status == -signal.SIGKILL
-        if killed != (fate.lines is not None) and status != 0:
-            raise AssertionError(
-                f"The program ended with {status} after {last!r} ({fate}); seed {self.outcome.seed}.\n"
-                + complaint.read_text()[-6_000:]
-            )
-        if killed:
-            self.outcome.kills += 1
-            self.outcome.points.append(last)
 
-    def _drive(self, process: subprocess.Popen[bytes], fate: Fate) -> str:
-        """Serve the program until its output ends; gives the last point that it passed."""
-        assert process.stdout is not None
+    def _drive(self, life: Life) -> None:
         selector, sender = self._selector, self._sender
-        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(life.output, selectors.EVENT_READ)
         selector.register(sender.listener, selectors.EVENT_READ)
-        count, batches, rest, last = 0, 0, b"", ""
         watched = None
         ended = False
         while not ended:
@@ -212,68 +131,38 @@ class KillRun:
                     selector.register(watched, selectors.EVENT_READ)
             ready = selector.select(WAIT_S)
             if not ready:
-                raise AssertionError(
-                    f"The program said nothing for {WAIT_S:g} s after {last!r}; {fate}; seed {self.outcome.seed}.\n"
-                    + (self._folder / "complaint.txt").read_text()[-6_000:]
-                )
+                raise self._failure(f"The program said nothing for {WAIT_S:g} s", life)
             for key, _ in ready:
                 if key.fileobj is sender.listener:
                     sender.accept()
                 elif key.fileobj is watched and sender.connection is watched:
                     sender.hear()
-                elif key.fileobj is process.stdout:
-                    data = os.read(process.stdout.fileno(), 65_536)
-                    ended = not data
-                    *lines, rest = (rest + data).split(b"\n")
-                    for line in lines:
-                        count, last = count + 1, line.decode()
-                        if last == "after finish":
-                            batches += 1
-                            self._feed(batches, fate)
-                        self._strike(process, fate, count, batches)
-            if fate.lines is None and count > LAST_LINES_MAX:
-                raise AssertionError(
-                    f"The program does not end: {batches} batches, asked to stop after {fate.stop_lines} of {count} "
-                    f"lines; the sender is done: {sender.is_done}; the last line is {last!r}; "
-                    f"seed {self.outcome.seed}.\n" + (self._folder / "complaint.txt").read_text()[-6_000:]
+                elif key.fileobj is life.output:
+                    ended = not self._hear(life)
+            if life.is_last and life.lines_count > LAST_LINES_MAX:
+                raise self._failure(
+                    f"The program does not end: {life.batches_count} batches, {life.lines_count} lines, "
+                    f"the sender is done: {sender.is_done};",
+                    life,
                 )
-        selector.unregister(process.stdout)
+        selector.unregister(life.output)
         selector.unregister(sender.listener)
         if watched is not None:
             selector.unregister(watched)
         sender.hang_up()
-        return last
 
-    def _feed(self, batches: int, fate: Fate) -> None:
-        """Give the program more to do."""
+    def _feed(self, life: Life) -> None:
         sender, chance = self._sender, self._chance
-        if fate.lines is None and batches > LAST_BATCHES:
+        if life.is_last and life.batches_count > LAST_BATCHES:
             return
         sender.credit = max(sender.credit, chance.randint(0, 6))
         sender.send()
-        if chance.random() < 0.3 and fate.lines is not None:
+        if chance.random() < 0.3 and not life.is_last:
             number = len(self._files)
             unfinished = self._folder / "unfinished" / f"{number}.jsonl"
             rows = sender.rows(chance.randint(1, 10))
             unfinished.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
             self._files.append(unfinished.rename(self._folder / "in" / f"{number}.jsonl"))
 
-    def _strike(self, process: subprocess.Popen[bytes], fate: Fate, count: int, batches: int) -> None:
-        if fate.lines is None:
-            if batches >= LAST_BATCHES + len(self._files) // 50 and self._sender.is_done and fate.stop_lines is None:
-                fate.stop_lines = count
-                process.send_signal(signal.SIGTERM)
-            return
-        if count == fate.stop_lines:
-            process.send_signal(signal.SIGTERM)
-        if count == fate.worker_lines:
-            self._kill_a_worker(process)
-        if count == fate.lines:
-            process.kill()
-
-    def _kill_a_worker(self, process: subprocess.Popen[bytes]) -> None:
-        found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
-        workers = found.stdout.split()
-        if workers:
-            self.outcome.worker_kills += 1
-            subprocess.run(["kill", "-9", self._chance.choice(workers)], check=False, stderr=subprocess.DEVNULL)
+    def _has_done_all(self, life: Life) -> bool:
+        return life.batches_count >= LAST_BATCHES + len(self._files) // 50 and self._sender.is_done

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +15,12 @@ import millstream as ms
 from millstream.blocks.block_log import BLOCK, _stored
 from millstream.blocks.segment_log import SegmentLog
 from millstream.environment.local_storage import LocalStorage
-from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchSkipped
-from millstream.recovery.history import History
 from millstream.recovery.identity import read_identity
 from millstream.recovery.log_journal import LogJournal
-from millstream.recovery.records import decision_of
 from millstream.sinks.read_committed import committed_batches
 from millstream.state.downtime import uptime_ms
 from tests.kill.archive import all_records
+from tests.kill.journalled_plans import Complain, journalled_plans
 from tests.kill.program import IDLE_S, RECENT_S, RECENT_SLIDE_S, SUMS_S, TIMED_OUT
 
 FILE_OUTPUTS = ("raw", "columns", "recent", "sums")
@@ -57,36 +55,17 @@ class PlannedBatch:
         return [*self.sent, *self.read]
 
 
-def journalled(folder: Path, complain: Callable[[str], None]) -> list[PlannedBatch]:
+def journalled(folder: Path, complain: Complain) -> list[PlannedBatch]:
     """Read all batches that were ever planned, in order of time."""
     archive, checkpoint = folder / "archive", folder / "checkpoint"
     blocks = {
         record.number: _stored(record) for record in all_records(archive, checkpoint, "wal") if record.kind == BLOCK
     }
-    plans: dict[int, BatchPlanned] = {}
-    done: list[int] = []
-    history = History()
-    for record in all_records(archive, checkpoint, "journal"):
-        decision = decision_of(record)
-        history.take(decision, record.number)
-        if isinstance(decision, BatchPlanned):
-            earlier = plans.setdefault(decision.time_ms, decision)
-            if earlier.inputs != decision.inputs:
-                complain(f"batch {decision.time_ms} was planned with {earlier.inputs}, then with {decision.inputs}")
-            if decision.time_ms != max(plans):
-                complain(f"batch {decision.time_ms} was planned after {max(plans)}")
-        elif isinstance(decision, BatchDone) and decision.time_ms not in done:
-            done.append(decision.time_ms)
-        elif isinstance(decision, BatchSkipped):
-            complain(f"batch {decision.time_ms} was skipped")
-    if done != sorted(done):
-        complain("batches were done out of order")
-    if missing := set(plans) - set(done):
-        complain(f"batches that were planned and never done: {sorted(missing)}")
+    plans, history = journalled_plans(folder, complain)
     batches = []
-    for time_ms in sorted(plans):
-        batch = PlannedBatch(time_ms, uptime_ms(time_ms, history.downtimes))
-        for plan in plans[time_ms].inputs:
+    for planned in plans:
+        batch = PlannedBatch(planned.time_ms, uptime_ms(planned.time_ms, history.downtimes))
+        for plan in planned.inputs:
             for number in plan.blocks:
                 batch.positions.append(blocks[number].position)
                 rows: Any = blocks[number].block().data
@@ -176,7 +155,7 @@ def file_rows(path: Path) -> list[Pair]:
 
 
 def _check_inputs(
-    batches: Sequence[PlannedBatch], sent: Sequence[object], files: Sequence[Path], complain: Callable[[str], None]
+    batches: Sequence[PlannedBatch], sent: Sequence[object], files: Sequence[Path], complain: Complain
 ) -> None:
     """Every record is in exactly one batch, and in the order in which it was sent."""
     positions = [position for batch in batches for position in batch.positions]
@@ -192,7 +171,7 @@ def _check_inputs(
         )
 
 
-def _check_files(folder: Path, complain: Callable[[str], None]) -> None:
+def _check_files(folder: Path, complain: Complain) -> None:
     """What attempts staged that did not commit is gone, and so are state files that no checkpoint has."""
     for name in FILE_OUTPUTS:
         named = {file.path for manifest in committed_batches(folder / name) for file in manifest.files}

@@ -7,48 +7,34 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import sqlite3
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import add, sub
 from pathlib import Path
 from typing import Any
 
 import millstream as ms
-from millstream.blocks.segment_log import SegmentLog
 from millstream.errors import MillstreamError
-from tests.kill.archive import keep_released
-from tests.kill.crash_points import CrashPoints
+from tests.kill.life_settings import LifeSettings, tell
 
 INTERVAL_S = 0.02
 RECENT_S, RECENT_SLIDE_S = 2.0, 0.04
 SUMS_S = 4.0
 IDLE_S = 0.3
-CHECKPOINT_INTERVAL_S = 0.15
 TIMED_OUT = -1
 """What stands in the place of a record where a key was idle for too long."""
 
-SEGMENT_BYTES = 24_000
-"""Small, so that files of the logs are filled and released in every life."""
 
-
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(LifeSettings):
     """What one life of the program is started with."""
 
-    folder: str
     port: int
-    backend: str = "threads"
     receiver_process: bool = False
     postgres_url: str | None = None
-    crash: str | None = None
-    count: int = 1
-
-    def encoded(self) -> str:
-        return json.dumps(asdict(self))
 
 
 class SentBlocks(ms.Receiver[tuple[str, int]]):
@@ -124,39 +110,12 @@ def build(ssc: ms.StreamingContext, settings: Settings) -> None:
     pairs.foreach_batch(keep_id, name="ids")
 
 
-def shorten_segments() -> None:
-    original = SegmentLog.__init__
-
-    def init(log: SegmentLog, *args: Any, **options: Any) -> None:
-        if not options.get("read_only"):
-            options["segment_bytes"] = SEGMENT_BYTES
-        original(log, *args, **options)
-
-    SegmentLog.__init__ = init  # type: ignore[method-assign,assignment]
-
-
 def main(settings: Settings) -> None:
-    folder = Path(settings.folder)
-    shorten_segments()
-    keep_released(folder / "archive")
-    points = CrashPoints(lambda point: _tell(point), settings.crash, settings.count)
-    points.install()
-    ssc = ms.StreamingContext(
-        INTERVAL_S,
-        name="killed",
-        backend=settings.backend,
-        workers=2 if settings.backend == "processes" else None,
-        partitions=2,
-        checkpoint=folder / "checkpoint",
-        checkpoint_interval=CHECKPOINT_INTERVAL_S,
-    )
+    settings.crash_points()
+    ssc = settings.streaming_context(INTERVAL_S)
     build(ssc, settings)
     ssc.run()
-    _tell("ended")
-
-
-def _tell(point: str) -> None:
-    os.write(1, f"{point}\n".encode())
+    tell("ended")
 
 
 if __name__ == "__main__":

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
-import random
 import selectors
-import signal
-import subprocess
-import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +12,9 @@ from confluent_kafka import Message, Producer
 
 from tests.kill.kafka.oracle import divergences, journalled
 from tests.kill.kafka.program import INTERVAL_S, WINDOW_S, Settings
-from tests.kill.kill_run import REPOSITORY
+from tests.kill.killed_program import KilledProgram
+from tests.kill.life import Fate, Life
+from tests.kill.outcome import Outcome
 from tests.servers.kafka.broker import KafkaCluster
 from tests.servers.kafka.kafka_tool import KafkaTool
 
@@ -30,6 +26,9 @@ LINES_MAX = 150
 
 LAST_BATCHES = round(WINDOW_S / INTERVAL_S / 2)
 """So many batches run in the end behind the last record."""
+
+BROKER_KILL_EVERY = 5
+"""The broker is killed in every so-manieth life, and once at least."""
 
 PARTITIONS = 2
 WORDS = 40
@@ -60,44 +59,7 @@ PLACES = {
 """Where the program is killed, before or after each, by what it is busy with."""
 
 
-@dataclass
-class KafkaOutcome:
-    """What a run was."""
-
-    seed: int
-    backend: str
-    kills: int = 0
-    worker_kills: int = 0
-    broker_kills: int = 0
-    starts: int = 0
-    records: int = 0
-    batches: int = 0
-    points: list[str] = field(default_factory=list)
-    divergences: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Fate:
-    """How a life ends.
-
-    Attributes:
-        crash: the point at which the program kills itself, or None.
-        count: at its how-manieth passage.
-        lines: killed from outside after so many lines at the latest; None: not killed.
-        worker_lines: a worker is killed after so many lines.
-        broker_lines: the broker is killed, and started again, after so many lines.
-        stop_lines: asked to stop after so many lines.
-    """
-
-    crash: str | None = None
-    count: int = 1
-    lines: int | None = LINES_MAX
-    worker_lines: int | None = None
-    broker_lines: int | None = None
-    stop_lines: int | None = None
-
-
-class KafkaKillRun:
+class KafkaKillRun(KilledProgram):
     """Runs the program, life after life.
 
     Args:
@@ -107,12 +69,11 @@ class KafkaKillRun:
         backend: where tasks run.
     """
 
+    MODULE = "tests.kill.kafka.program"
+
     def __init__(self, folder: Path, cluster: KafkaCluster, seed: int, backend: str) -> None:
-        self._folder = folder
+        super().__init__(folder, seed, backend)
         self._cluster = cluster
-        self._chance = random.Random(seed)
-        self._backend = backend
-        self._selector = selectors.DefaultSelector()
         tool = KafkaTool(cluster, f"kill-{seed}-{backend}")
         self._source, self._target = tool.topic(PARTITIONS), tool.topic(PARTITIONS)
         options: dict[str, Any] = {
@@ -125,19 +86,13 @@ class KafkaKillRun:
         self._producer = Producer(options)
         self._numbers = itertools.count()
         self._sent: list[str] = []
-        self.outcome = KafkaOutcome(seed, backend)
+        self._lives_with_broker_kill: set[int] = set()
 
-    def run(self, kills: int, broker_kills: int = 1) -> KafkaOutcome:
-        """Run it with so many kills of the driver and, beside them, of the broker; end it, and check it."""
-        lives_with_broker_kill = set(self._chance.sample(range(1, max(kills, broker_kills + 1)), broker_kills))
-        while self.outcome.kills < kills:
-            if self.outcome.kills in lives_with_broker_kill:
-                lives_with_broker_kill.discard(self.outcome.kills)
-                self._live(Fate(broker_lines=self._chance.randint(30, 60)))
-            else:
-                self._live(self._fate())
-        self._live(Fate(lines=None))
-        self._selector.close()
+    def run(self, kills: int) -> Outcome:
+        """Run it with so many kills of the driver and, beside them, some of the broker; end it, and check it."""
+        broker_kills = max(1, kills // BROKER_KILL_EVERY)
+        self._lives_with_broker_kill = set(self._chance.sample(range(1, max(kills, broker_kills + 1)), broker_kills))
+        self._live_to_the_end(kills)
         assert not self._producer.flush(60.0)
         outcome = self.outcome
         outcome.divergences = divergences(self._folder, self._cluster.servers, self._source, self._target, self._sent)
@@ -147,8 +102,11 @@ class KafkaKillRun:
 
     def _fate(self) -> Fate:
         chance = self._chance
+        if self.outcome.kills in self._lives_with_broker_kill:
+            self._lives_with_broker_kill.discard(self.outcome.kills)
+            return Fate(LINES_MAX, broker_lines=chance.randint(30, 60))
         kind = chance.choices(["anywhere", "batch", "recovery", "stop"], [4, 8, 4, 1])[0]
-        fate = Fate()
+        fate = Fate(LINES_MAX)
         if kind == "anywhere":
             fate.lines = chance.randint(1, LINES_MAX)
         else:
@@ -160,75 +118,36 @@ class KafkaKillRun:
             fate.worker_lines = chance.randint(15, 50)
         return fate
 
-    def _live(self, fate: Fate) -> None:
-        """Start the program and drive it to its end."""
-        self.outcome.starts += 1
-        settings = Settings(
-            str(self._folder),
-            self._cluster.servers,
-            self._source,
-            self._target,
-            self._backend,
-            fate.crash,
-            fate.count,
+    def _settings(self, fate: Fate) -> Settings:
+        return Settings(
+            folder=str(self._folder),
+            servers=self._cluster.servers,
+            source=self._source,
+            target=self._target,
+            backend=self._backend,
+            crash=fate.crash,
+            count=fate.count,
         )
-        complaint = self._folder / "complaint.txt"
-        with complaint.open("ab") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.kill.kafka.program", settings.encoded()],
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                cwd=REPOSITORY,
-            )
-        try:
-            last = self._drive(process, fate)
-        finally:
-            process.kill()
-            status = process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
-        killed = status == -signal.SIGKILL
-        if killed != (fate.lines is not None) and status != 0:
-            raise AssertionError(
-                f"The program ended with {status} after {last!r} ({fate}); seed {self.outcome.seed}.\n"
-                + complaint.read_text()[-6_000:]
-            )
-        if killed:
-            self.outcome.kills += 1
-            self.outcome.points.append(last)
 
-    def _drive(self, process: subprocess.Popen[bytes], fate: Fate) -> str:
-        """Feed the program until its output ends; gives the last point that it passed."""
-        assert process.stdout is not None
-        self._selector.register(process.stdout, selectors.EVENT_READ)
-        count, batches, rest, last = 0, 0, b"", ""
+    def _drive(self, life: Life) -> None:
+        self._selector.register(life.output, selectors.EVENT_READ)
         heard = time.monotonic()
-        self._feed()
+        self._feed(life)
         while True:
             if not self._selector.select(0.05):
                 if time.monotonic() - heard > WAIT_S:
-                    raise AssertionError(
-                        f"The program said nothing for {WAIT_S:g} s after {last!r}; {fate}; seed {self.outcome.seed}.\n"
-                        + (self._folder / "complaint.txt").read_text()[-6_000:]
-                    )
+                    raise self._failure(f"The program said nothing for {WAIT_S:g} s", life)
                 self._producer.poll(0)
                 continue
             heard = time.monotonic()
-            data = os.read(process.stdout.fileno(), 65_536)
-            if not data:
-                self._selector.unregister(process.stdout)
-                return last
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                count, last = count + 1, line.decode()
-                if last == "after finish":
-                    batches += 1
-                    if fate.lines is not None or batches < LAST_BATCHES:
-                        self._feed()
-                self._strike(process, fate, count, batches)
+            if not self._hear(life):
+                self._selector.unregister(life.output)
+                return
 
-    def _feed(self) -> None:
-        """Write some lines, each with a word of its own in it."""
+    def _feed(self, life: Life) -> None:
+        """Write some lines, each with a word of its own in it; the last windows run empty."""
+        if life.is_last and life.batches_count >= LAST_BATCHES:
+            return
         for _ in range(self._chance.randint(0, 6)):
             number = next(self._numbers)
             words = [f"w{self._chance.randrange(WORDS)}" for _ in range(self._chance.randint(1, 5))]
@@ -245,26 +164,12 @@ class KafkaKillRun:
         if error is None:
             self._sent.append((message.value() or b"").decode())
 
-    def _strike(self, process: subprocess.Popen[bytes], fate: Fate, count: int, batches: int) -> None:
-        if fate.lines is None:
-            if batches >= 2 * LAST_BATCHES and fate.stop_lines is None:
-                fate.stop_lines = count
-                process.send_signal(signal.SIGTERM)
-            return
-        if count == fate.stop_lines:
-            process.send_signal(signal.SIGTERM)
-        if count == fate.worker_lines:
-            self._kill_a_worker(process)
-        if count == fate.broker_lines:
+    def _has_done_all(self, life: Life) -> bool:
+        return life.batches_count >= 2 * LAST_BATCHES
+
+    def _strike(self, life: Life) -> None:
+        if life.lines_count == life.fate.broker_lines:
             self.outcome.broker_kills += 1
             self._cluster.kill()
             self._cluster.start_node(1, wait=False)
-        if count == fate.lines:
-            process.kill()
-
-    def _kill_a_worker(self, process: subprocess.Popen[bytes]) -> None:
-        found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
-        workers = found.stdout.split()
-        if workers:
-            self.outcome.worker_kills += 1
-            subprocess.run(["kill", "-9", self._chance.choice(workers)], check=False, stderr=subprocess.DEVNULL)
+        super()._strike(life)

@@ -5,19 +5,14 @@ from __future__ import annotations
 import datetime
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from millstream.environment.local_storage import LocalStorage
-from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchSkipped
 from millstream.recovery.identity import read_identity
-from millstream.recovery.records import decision_of
 from tests.integration.kafka.kafka_reader import Seen, read_topic
-from tests.kill.archive import all_records
+from tests.kill.journalled_plans import Complain, journalled_plans
 from tests.kill.kafka.program import SLIDE_S, WINDOW_S
-
-Complain = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -30,30 +25,17 @@ class PlannedRanges:
 
 def journalled(folder: Path, complain: Complain) -> list[PlannedRanges]:
     """Read all batches that were ever planned, in order of time."""
-    plans: dict[int, BatchPlanned] = {}
-    done: list[int] = []
-    for record in all_records(folder / "archive", folder / "checkpoint", "journal"):
-        decision = decision_of(record)
-        if isinstance(decision, BatchPlanned):
-            earlier = plans.setdefault(decision.time_ms, decision)
-            if earlier.inputs != decision.inputs:
-                complain(f"batch {decision.time_ms} was planned with {earlier.inputs}, then with {decision.inputs}")
-        elif isinstance(decision, BatchDone) and decision.time_ms not in done:
-            done.append(decision.time_ms)
-        elif isinstance(decision, BatchSkipped):
-            complain(f"batch {decision.time_ms} was skipped")
-    if done != sorted(done) or set(done) != set(plans):
-        complain(f"batches that were planned and not done, or out of order: {sorted(set(plans) - set(done))}")
+    plans, _ = journalled_plans(folder, complain)
     return [
         PlannedRanges(
-            time_ms,
+            planned.time_ms,
             {
                 split.data["partition"]: (split.data["from"], split.data["until"])
-                for plan in plans[time_ms].inputs
+                for plan in planned.inputs
                 for split in plan.splits
             },
         )
-        for time_ms in sorted(plans)
+        for planned in plans
     ]
 
 
