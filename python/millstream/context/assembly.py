@@ -10,6 +10,7 @@ from importlib import import_module
 
 from millstream.context.checkpointing import CheckpointSettings, open_durability
 from millstream.context.rate_control import RateControllers, controllers_of
+from millstream.context.removed_outputs import settle_removed_outputs
 from millstream.control.batch_work import BatchWork
 from millstream.control.driver import Driver
 from millstream.control.durability import Durability
@@ -72,6 +73,8 @@ def assembled(
         steady = _steady_clock(clock, bus, settings.max_clock_jump_ms, planned_ms)
         journal = MemoryJournal() if durability is None else durability.journal
         batches = BatchWork(graph, backend, journal, bus, clock, durability)
+        if durability is not None:
+            settle_removed_outputs(graph, durability.sink_notes)
         committed = _opened(batches, durability, environment)
         undo.callback(batches.close, in_order=False)
         origin_ms = 0 if durability is None else durability.checkpoint.identity.zero_time_ms

@@ -289,7 +289,12 @@ def test_tasks_decode_what_was_stored_as_it_came(kafka: KafkaTool, context: ms.C
     topic, letters = kafka.topic(2), kafka.topic()
     kafka.produce(topic, ['{"a": 1}', "no json", "[2]"], 0)
     kafka.produce(topic, ["3"], 1)
-    decoded = {"context": context, "value_decoder": "json", "on_undecodable": "dead_letter", "dead_letters": letters}
+    decoded: dict[str, Any] = {
+        "context": context,
+        "value_decoder": "json",
+        "on_undecodable": "dead_letter",
+        "dead_letters": letters,
+    }
     with Member(kafka, topic, f"g-{topic}", tmp_path, **decoded) as member:
         until(lambda: count(member) == 3 and member.invalid == 1, member)
     assert sorted(member.all, key=repr) == [(0, [2]), (0, {"a": 1}), (1, 3)]
@@ -316,7 +321,11 @@ def test_what_cannot_be_decoded_stops_the_stream_and_stays_for_a_program_that_ca
 
 def test_a_topic_of_dead_letters_that_is_not_there_stops_the_stream(kafka: KafkaTool, tmp_path: Path) -> None:
     topic = kafka.topic()
-    missing = {"value_decoder": "json", "on_undecodable": "dead_letter", "dead_letters": f"{topic}-missing"}
+    missing: dict[str, Any] = {
+        "value_decoder": "json",
+        "on_undecodable": "dead_letter",
+        "dead_letters": f"{topic}-missing",
+    }
     with Member(kafka, topic, f"g-{topic}", tmp_path, **missing) as member:
         error = member.failure()
     assert isinstance(error, ConfigurationError)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer
 from tests.integration.kafka.kafka_reader import commits, values
 from tests.servers.kafka.kafka_line import KafkaLine, Loss
 from tests.servers.kafka.kafka_tool import KafkaTool
@@ -21,8 +23,10 @@ from millstream.errors import (
     SinkUnavailableError,
 )
 from millstream.model.batch import Batch
+from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import SinkLineage
+from millstream.sinks.kafka import removed_outputs
 from millstream.sinks.kafka.kafka_sink import KafkaSink
 from millstream.testing import ManualClock
 
@@ -190,8 +194,9 @@ def test_a_control_topic_that_was_deleted_is_refused(output: Output) -> None:
     sink, _ = output.opened()
     write(sink, T1, "a")
     output.kafka.delete_topic(output.control)
-    with pytest.raises(IncompatibleCheckpointError, match="is gone"):
-        output.opened(2)
+    with pytest.raises(IncompatibleCheckpointError, match="is gone") as refused:
+        output.opened(2, servers=f"{output.kafka.servers},{output.kafka.servers}")
+    assert f"it was written at {output.kafka.servers}." in str(refused.value)
 
 
 def test_a_control_topic_that_was_emptied_is_refused(output: Output) -> None:
@@ -245,29 +250,112 @@ def test_of_a_batch_with_a_record_that_is_too_large_nothing_is_seen(kafka: Kafka
     assert output.opened(2)[1] == T1
 
 
-def test_an_output_that_was_removed_leaves_no_transaction_open(kafka: KafkaTool, tmp_path: Path) -> None:
-    topic, clock = kafka.topic(), ManualClock()
+class Outputs:
+    """A program with outputs that come and go from start to start; each run writes one record to each of them."""
 
-    def run(*outputs: str) -> None:
-        with ms.StreamingContext(1.0, checkpoint=tmp_path / "c", environment=ms.Environment(clock)) as ssc:
+    def __init__(self, kafka: KafkaTool, place: Path) -> None:
+        self.kafka = kafka
+        self.place = place
+        self.topic = kafka.topic()
+        self.clock = ManualClock()
+        self.seen: list[list[Any]] = []
+
+    def run(self, *names: str, servers: str | None = None, reads: dict[str, Any] | None = None, **options: Any) -> None:
+        environment = ms.Environment(self.clock)
+        with ms.StreamingContext(1.0, checkpoint=self.place, environment=environment) as ssc:
             stream = ssc.memory_stream(name="in")
-            for name in outputs:
-                stream.save_to_kafka(kafka.servers, topic, name=name, control_topic=topic)
+            stream.collect_to(self.seen)
+            own = [stream.filter(partial(eq, name)) for name in names]
+            if reads is not None:
+                ssc.kafka_stream(**reads, name="kafka").collect_to(self.seen)
+            for name, stream_of in zip(names, own, strict=True):
+                stream_of.save_to_kafka(
+                    servers or self.kafka.servers, self.topic, name=name, control_topic=self.topic, **options
+                )
             ssc.start()
-            stream.push_many(outputs)
-            clock.advance(1.0)
+            stream.push_many(names)
+            self.clock.advance(1.0)
 
-    run("kept", "removed")
-    prefix = f"{topic}-removed-"
-    control = next(name for name in kafka.admin.list_topics(timeout=30).topics if name.startswith(prefix))
-    # What the driver would have left if it had died in a commit of this output.
-    dead = kafka.transaction(control, **{"transaction.timeout.ms": 60_000})
-    dead.begin_transaction()
-    kafka.send(dead, topic, ["left open"])
-    run("kept")
-    assert values(kafka.servers, topic) == ["kept", "removed", "kept", "removed", "kept"]
+    def died_in(self, name: str) -> tuple[str, Producer]:
+        """Leave what a driver would have left that died in a commit of this output."""
+        prefix = f"{self.topic}-{name}-"
+        control = next(name for name in self.kafka.admin.list_topics(timeout=30).topics if name.startswith(prefix))
+        dead = self.kafka.transaction(control, **{"transaction.timeout.ms": 60_000})
+        dead.begin_transaction()
+        self.kafka.send(dead, self.topic, ["left open"])
+        return control, dead
+
+    def written(self) -> list[str]:
+        """Read what is committed; this waits for transactions that are open."""
+        return values(self.kafka.servers, self.topic)
+
+
+@pytest.fixture
+def outputs(kafka: KafkaTool, tmp_path: Path) -> Outputs:
+    return Outputs(kafka, tmp_path / "c")
+
+
+def test_an_output_that_was_removed_leaves_no_transaction_open(outputs: Outputs) -> None:
+    outputs.run("kept", "removed")
+    control, dead = outputs.died_in("removed")
+    outputs.run("kept")
+    assert outputs.written() == ["kept", "removed", "kept"]
     with pytest.raises(KafkaException):
         dead.commit_transaction(10.0)
     # It is forgotten now: another program may have the id.
-    kafka.transaction(control).begin_transaction()
-    run("kept")
+    outputs.kafka.transaction(control).begin_transaction()
+    outputs.run("kept")
+
+
+@pytest.mark.parametrize("goes_on", ["without Kafka", "at least once"])
+def test_the_only_output_that_was_removed_leaves_no_transaction_open(outputs: Outputs, goes_on: str) -> None:
+    outputs.run("out")
+    control, dead = outputs.died_in("out")
+    if goes_on == "without Kafka":
+        outputs.run()
+    else:
+        outputs.run("out", exactly_once=False)
+    assert outputs.written() == ["out"] * (1 if goes_on == "without Kafka" else 2)
+    with pytest.raises(KafkaException):
+        dead.commit_transaction(10.0)
+    later = outputs.kafka.transaction(control)
+    later.begin_transaction()
+    outputs.run()
+    outputs.kafka.send(later, outputs.topic, ["of another program"])
+    later.commit_transaction(10.0)
+    assert outputs.written()[-1] == "of another program"
+
+
+def test_the_credentials_of_an_output_that_was_removed_are_those_of_an_input(outputs: Outputs) -> None:
+    cluster = outputs.kafka.cluster
+    secure: dict[str, Any] = {"servers": cluster.secure_servers, "options": cluster.secure_options}
+    outputs.run("out", **secure)
+    _, dead = outputs.died_in("out")
+    outputs.run(reads={"topics": [outputs.topic], "isolation": "read_uncommitted", **secure})
+    assert outputs.written() == ["out"]
+    with pytest.raises(KafkaException):
+        dead.commit_transaction(10.0)
+
+
+def test_an_output_at_brokers_that_are_no_more_is_a_warning_once(
+    outputs: Outputs, line: KafkaLine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(removed_outputs, "LIMIT_S", 0.5)
+    outputs.run("out", servers=line.servers)
+    line.close()
+    outputs.run()
+    outputs.run()
+    told = [record.getMessage() for record in caplog.records if "no more" in record.getMessage()]
+    assert len(told) == 1
+    assert line.servers in told[0]
+    assert f"{outputs.topic}-out-" in told[0]
+
+
+def test_an_output_is_ended_in_its_own_cluster_alone(outputs: Outputs, caplog: pytest.LogCaptureFixture) -> None:
+    outputs.run("out")
+    control, alive = outputs.died_in("out")
+    note = {"transactional_id": control, "kafka_cluster": "another one"}
+    removed_outputs.end_removed_outputs([note], [ClientOptions(outputs.kafka.servers)])
+    alive.commit_transaction(10.0)
+    assert outputs.written() == ["out", "left open"]
+    assert "no input or output of the program is in its cluster" in caplog.text

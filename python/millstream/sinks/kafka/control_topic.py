@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -176,9 +177,12 @@ class ControlTopic:
         return min(REPLICAS, brokers) if self._replicas is None else self._replicas
 
     def _lost(self, what: str) -> IncompatibleCheckpointError:
+        note = self._lineage.note
+        known = note.get("servers") if isinstance(note, Mapping) else None
+        was = f", and it was written at {known}" if known not in (None, self._options.servers) else ""
         return IncompatibleCheckpointError(
             f"The control topic {self.name} {what}, and the checkpoint knows that it said which batch is the newest.",
-            detail=f"Output {self._lineage.output}. Brokers: {self._options.servers}. Which batches are in Kafka "
+            detail=f"Output {self._lineage.output}. Brokers: {self._options.servers}{was}. Which batches are in Kafka "
             "cannot be told any more.",
             hint="Restore the topic, or give the servers= that have it. To begin anew, with batches that may be "
             "written twice, give the output another name=.",

@@ -100,6 +100,16 @@ class KafkaSink(Sink[Any]):
         # Executors make columns; connections, and the secrets that they need, stay with the driver.
         return {**self.__dict__, "_options": None, "_plain": None, "_transactional": None}
 
+    @property
+    def options(self) -> ClientOptions | None:
+        """How the brokers are spoken to; None in the copies that executors have."""
+        return self._options
+
+    @property
+    def uses_transactions(self) -> bool:
+        """Whether it writes exactly once in a program with a checkpoint."""
+        return self._exactly_once is not False
+
     def open(self, lineage: SinkLineage) -> int | None:
         has_checkpoint = lineage.epoch > 0
         if self._exactly_once and not has_checkpoint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -117,14 +117,13 @@ class TransactionalWriter:
         except KafkaClientError as error:
             raise write_error(error, "Kafka could not be asked for its cluster.", self._options) from error
         self._control.make(producer)
-        for note in self._lineage.removed:
-            self._end_removed(note)
         self._renewed(self._claim)
 
     def note(self) -> dict[str, Any]:
         """Give what later drivers have to know of this output."""
         return {
             "kafka_cluster": self._cluster_id,
+            "servers": self._options.servers,
             "transactional_id": self._transactional_id,
             "control_topic": self._control.name,
         }
@@ -284,8 +283,3 @@ class TransactionalWriter:
             if error.next == "renew" and error.kind == "other":
                 raise _RenewError(str(error)) from error
             raise write_error(error, "Kafka did not begin transactions.", self._options) from error
-
-    def _end_removed(self, note: Any) -> None:
-        """End the transactions of an output that the program no longer has: it may have left one open."""
-        if isinstance(note, Mapping) and note.get("kafka_cluster") == self._cluster_id:
-            self._init(self._made(str(note["transactional_id"])))

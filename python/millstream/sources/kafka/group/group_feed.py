@@ -7,6 +7,7 @@ from typing import Any
 
 from millstream.environment.environment import Environment
 from millstream.ingest.receiver_feed import ReceiverFeed
+from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.partition import Columns
 from millstream.model.ports.block_feed import Block, BlockStore
 from millstream.sources.kafka.decoding import Decoding
@@ -45,6 +46,11 @@ class KafkaGroupFeed(ReceiverFeed[Any]):
         self.reads = None if decoding is None else GroupDecoding(receiver.name, decoding)
         super().__init__(receiver, environment, rate_per_s=rate_per_s, full_timeout_s=_ROOM_PATIENCE_S)
         receiver.store_columns = self._store
+
+    @property
+    def options(self) -> ClientOptions:
+        """How the brokers are spoken to."""
+        return self._member.options
 
     def persist(self, name: str, store: BlockStore, position: Any) -> None:
         super().persist(name, store, position)

@@ -51,6 +51,7 @@ class KafkaGroupReceiver(Receiver[Any]):
         dead_letters: where records go that cannot be decoded; it must be there.
 
     Attributes:
+        options: how the brokers are spoken to.
         lags: how much waits in the partitions that the member has.
         most: records of a block, at most.
         store_columns: stores a block; set by the feed.
@@ -71,7 +72,7 @@ class KafkaGroupReceiver(Receiver[Any]):
         self.name = f"Kafka group {group_id} over {subscription}"
         self.most = BLOCK_RECORDS
         self.store_columns: StoreColumns = _unset
-        self._options = options
+        self.options = options
         self._subscription = subscription
         self._group_id = group_id
         self._start: GroupStart = start
@@ -108,7 +109,7 @@ class KafkaGroupReceiver(Receiver[Any]):
                 member.leave()
         except KafkaClientError as error:
             what = f"{self.name} cannot go on."
-            self._fail(as_error(error, what, self._options), stopping)
+            self._fail(as_error(error, what, self.options), stopping)
         except Exception as error:
             # Why any: the thread has nobody else to tell.
             self._fail(error, stopping)
@@ -124,12 +125,12 @@ class KafkaGroupReceiver(Receiver[Any]):
     def _join(self) -> GroupMember:
         from millstream._core import KafkaGroup, KafkaWatch
 
-        watch = KafkaWatch(self._options.for_watching(self._isolation, self._group_id), _REFRESH_MS, False)
+        watch = KafkaWatch(self.options.for_watching(self._isolation, self._group_id), _REFRESH_MS, False)
         if self._dead_letters is not None:
             self._dead_letters.check(watch, CHECK_S)
         self.lags.begin(watch)
         return GroupMember(
-            KafkaGroup(self._options.for_group(self._isolation, self._group_id), self._subscription.for_group),
+            KafkaGroup(self.options.for_group(self._isolation, self._group_id), self._subscription.for_group),
             watch,
             self._positions,
             self.lags,
