@@ -26,6 +26,14 @@ if importlib.util.find_spec("millstream.execution.processes") is not None:
     BACKENDS.append("processes")
 
 
+@pytest.fixture(autouse=True)
+def emptied(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let go of what a test keeps on its instance, clients with threads too: pytest holds instances to the end."""
+    yield
+    if request.instance is not None:
+        vars(request.instance).clear()
+
+
 @pytest.fixture(scope="session", params=BACKENDS)
 def backend_name(request: pytest.FixtureRequest) -> str:
     """Each backend, by the name that contexts are given."""

@@ -35,6 +35,7 @@ def read_topic(servers: str, topic: str, *, isolation: str = "read_committed", l
         "isolation.level": isolation,
         "enable.partition.eof": True,
         "enable.auto.commit": False,
+        "fetch.wait.max.ms": 10,
         "log_level": 0,
         "error_cb": lambda _: None,
     }
@@ -47,8 +48,9 @@ def read_topic(servers: str, topic: str, *, isolation: str = "read_committed", l
         for number in partitions:
             _, end = ends_of.get_watermark_offsets(TopicPartition(topic, number), limit_s)
             consumer.assign([TopicPartition(topic, number, 0)])
-            position, deadline = 0, time.monotonic() + limit_s
-            while position < end:
+            position, at_end, deadline = 0, end == 0, time.monotonic() + limit_s
+            # Why not to the end alone: it may lie in the middle of a transaction that was open, and is seen as a whole.
+            while position < end or not at_end:
                 assert time.monotonic() < deadline, f"{topic} partition {number} of {end} was read to {position}"
                 message = consumer.poll(0.1)
                 if message is None:
@@ -56,9 +58,9 @@ def read_topic(servers: str, topic: str, *, isolation: str = "read_committed", l
                 error = message.error()
                 if error is None:
                     seen.append(_seen(message))
-                    position = seen[-1].offset + 1
+                    position, at_end = seen[-1].offset + 1, False
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    position = message.offset() or 0
+                    position, at_end = message.offset() or 0, True
         return seen
     finally:
         consumer.close()
