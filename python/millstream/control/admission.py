@@ -25,7 +25,7 @@ class Admission:
         (4000, (ReportSkipped(from_ms=2000, to_ms=3000, count=2, slides_count=0), ResumeInputs()))
     """
 
-    __slots__ = ("_held", "_queue_max_ms", "_stays_held", "due_ms", "grid", "planned_ms")
+    __slots__ = ("_held", "_held_at_ms", "_queue_max_ms", "_stays_held", "due_ms", "grid", "planned_ms")
 
     def __init__(self, grid: BatchGrid, max_queued_batches: int, planned_ms: int | None = None) -> None:
         self.grid = grid
@@ -33,6 +33,7 @@ class Admission:
         self.due_ms = self.planned_ms
         self._queue_max_ms = max_queued_batches * grid.interval_ms
         self._held = False
+        self._held_at_ms = self.planned_ms
         self._stays_held = False
 
     @property
@@ -59,7 +60,9 @@ class Admission:
             before.append(self.grid.skipped(start_ms, time_ms))
         if self._stays_held:
             self._stays_held = False
-        elif self._held and time_ms == self.due_ms:
+        # Why not only when nothing is due any more: where slides have batches of their own that take longer than the
+        # slide, some always is, and inputs would be held for ever.
+        elif self._held and time_ms >= self._held_at_ms:
             self._held = False
             before.append(ResumeInputs())
         return time_ms, tuple(before)
@@ -68,7 +71,7 @@ class Admission:
         """Hold the inputs when too many batch times wait, unless they are held already."""
         if self._held or self.due_ms - self.planned_ms <= self._queue_max_ms:
             return ()
-        self._held = True
+        self._held, self._held_at_ms = True, self.due_ms
         return (HoldInputs(),)
 
     def hold_after(self, batches_waiting: int) -> tuple[HoldInputs, ...]:
@@ -79,4 +82,5 @@ class Admission:
         if self._held or batches_waiting * self.grid.interval_ms <= self._queue_max_ms:
             return ()
         self._held = self._stays_held = True
+        self._held_at_ms = self.due_ms
         return (HoldInputs(),)

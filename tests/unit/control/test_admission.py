@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.control.scenario import block, end, live, planned, started
 
+from millstream.control.admission import Admission
 from millstream.control.facts import BatchDue, BatchFinished, BatchPlanned, BlockStored
 from millstream.control.grid import BatchGrid
 from millstream.control.instructions import HoldInputs, Instruction, PlanBatch, ReportSkipped, ResumeInputs
@@ -185,3 +186,14 @@ def test_nothing_is_planned_while_nothing_is_due() -> None:
     assert given_back == ()
     assert live(machine, 10) == ()
     assert machine.handle(BatchFinished(10)) == ()
+
+
+def test_inputs_are_not_held_for_ever_where_batches_of_slides_take_longer_than_the_slide() -> None:
+    admission = Admission(BatchGrid(10, 0, slides_ms=(20,), kept_slides_max=3), max_queued_batches=3)
+    steps: list[str] = []
+    for now_ms in range(50, 2_000, 50):  # Each batch takes five intervals.
+        admission.note_due(now_ms)
+        steps += ["hold"] * len(admission.hold())
+        steps += ["resume" for told in admission.take_next()[1] if isinstance(told, ResumeInputs)]
+    assert admission.is_waiting
+    assert steps[:4] == ["hold", "resume", "hold", "resume"]

@@ -76,7 +76,7 @@ class Histories(RuleBasedStateMachine):
     def start(self, slides: list[int], queued: int, retries: int, skips: bool) -> None:
         self.machine = Machine()
         self.slides, self.queued, self.retries_max = slides, queued, retries
-        self.now = self.due = self.planned = 0
+        self.now = self.due = self.planned = self.resumed_due = 0
         self.stored: dict[tuple[str, int], BlockStored] = {}
         self.batch_of: dict[tuple[str, int], int] = {}
         self.plans: dict[int, PlanBatch] = {}
@@ -153,6 +153,7 @@ class Histories(RuleBasedStateMachine):
             case ResumeInputs():
                 assert self.held
                 self.held = False
+                self.resumed_due = self.due
             case StartReceiver(name):
                 assert not self.stopping
                 failed_start = {kind: ReceiverFailed(name, failure) for kind, failure in FAILURES[:2]}
@@ -219,7 +220,8 @@ class Histories(RuleBasedStateMachine):
         if not self.stopping:
             assert in_flight or self.due == self.planned, "what is due is planned"
             assert self.held == (self.due > self.planned) if self.held else True
-            assert self.held or (self.due - self.planned) // INTERVAL <= self.queued
+            in_time = (self.due - self.planned) // INTERVAL <= self.queued
+            assert self.held or in_time or self.due == self.resumed_due, "held anew when more falls due"
         elif not in_flight:
             assert not self.halting
             assert not self.last_due_given
@@ -270,9 +272,9 @@ class Histories(RuleBasedStateMachine):
         match fact:
             case OutputCommitted(time_ms, output):
                 self.committed.append((time_ms, output))
-            case BatchFinished(time_ms):
+            case BatchFinished(time_ms) | BatchSkipped(time_ms):
                 self.finished.append(time_ms)
-            case PlanFailed(_, failure) | FinishFailed(_, failure):
+            case PlanFailed(_, failure) | FinishFailed(_, failure) | SkipFailed(_, failure):
                 self.fail(kind, failure)
             case CommitFailed(_, output, failure):
                 self.fail(f"commit {output}", failure)
@@ -281,11 +283,18 @@ class Histories(RuleBasedStateMachine):
                 self.fail("run", failure)
             case _:
                 pass
+        gives_up = self.gives_up(fact)
         self.post(fact)
-        if isinstance(fact, PlanFailed | FinishFailed | CommitFailed | BatchFailed):
+        if isinstance(fact, PlanFailed | FinishFailed | SkipFailed | CommitFailed | BatchFailed):
             assert self.undone
             assert ("retry" in self.to_do) == self.expect_retry
-            assert self.ended == (not self.expect_retry)
+            assert self.ended == (not self.expect_retry and not gives_up)
+
+    def gives_up(self, fact: Fact) -> bool:
+        """Whether a failure ends its batch without any output, so that the stream goes on."""
+        if not isinstance(fact, BatchFailed) or not self.skips or self.halting or self.expect_retry:
+            return False
+        return fact.failure.kind == "user" and self.outputs_left(fact.time_ms) == OUTPUTS
 
     @precondition(lambda self: not self.ended and not self.last_due_given)
     @rule(slept=st.sampled_from([1, 1, 1, 2, 3, 5, 12, 0, -3]))
