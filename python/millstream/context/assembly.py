@@ -11,11 +11,13 @@ from importlib import import_module
 from millstream.context.checkpointing import CheckpointSettings, open_durability
 from millstream.context.rate_control import RateControllers, controllers_of
 from millstream.context.removed_outputs import settle_removed_outputs
+from millstream.context.start_bar import start_bar
 from millstream.control.batch_work import BatchWork
 from millstream.control.driver import Driver
 from millstream.control.durability import Durability
 from millstream.control.facts import BlockStored, InputSpec, ProgramStarted, UnfinishedBatch
 from millstream.control.receiver_work import ReceiverWork
+from millstream.control.start_progress import StartProgress
 from millstream.environment.clock import Clock
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
@@ -64,15 +66,17 @@ def assembled(
         MillstreamError: something cannot be opened; what was opened before is closed.
     """
     graph, clock, interval_ms = program.graph, environment.clock, program.interval_ms
-    with ExitStack() as undo:
+    bar = None if settings.checkpoint is None else start_bar(clock)
+    with StartProgress(clock, bar) as progress, ExitStack() as undo:
         durability = None
         if settings.checkpoint is not None:
-            durability = open_durability(settings.checkpoint, settings.name, graph, backend, bus, environment)
+            durability = open_durability(settings.checkpoint, settings.name, graph, backend, bus, environment, progress)
             undo.callback(_closed_quietly, durability)
         planned_ms = None if durability is None else durability.planned_ms
         steady = _steady_clock(clock, bus, settings.max_clock_jump_ms, planned_ms)
         journal = MemoryJournal() if durability is None else durability.journal
         batches = BatchWork(graph, backend, journal, bus, clock, durability)
+        progress.tell("opening sources and sinks", 0)
         if durability is not None:
             settle_removed_outputs(graph, durability.sink_notes)
         committed = _opened(batches, durability, environment)

@@ -8,6 +8,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from millstream.control.recovery_policies import OnDivergence, RecoveryPolicies
+from millstream.control.start_progress import StartProgress
 from millstream.environment.environment import Environment
 from millstream.environment.storage import Storage
 from millstream.errors import ArgumentTypeError, ConfigurationError, shown
@@ -109,7 +110,13 @@ def checkpoint_settings(
 
 
 def open_durability(
-    settings: CheckpointSettings, name: str, graph: Graph, backend: Backend, bus: EventBus, environment: Environment
+    settings: CheckpointSettings,
+    name: str,
+    graph: Graph,
+    backend: Backend,
+    bus: EventBus,
+    environment: Environment,
+    progress: StartProgress,
 ) -> Durability:
     """Open the checkpoint of a program, or make it, and take it over.
 
@@ -129,6 +136,7 @@ def open_durability(
     def storage_at(place: str) -> Storage:
         return storage_of(place, settings.storage_options, environment)
 
+    progress.tell("reading the journal", 0)
     storage = settings.place if isinstance(settings.place, Storage) else storage_at(settings.place)
     interval_ms = graph.interval_ms
     begin = None
@@ -154,6 +162,7 @@ def open_durability(
             name,
             make=identity,
             open_log=lambda storage, folder: open_log(storage, folder, lock, environment=environment),
+            tell_read=lambda read, of: progress.tell("reading the journal", read, of),
         )
         if begin is not None and checkpoint.is_new:
             checkpoint.begin_from(*begin)
@@ -165,6 +174,7 @@ def open_durability(
             bus,
             interval_ms=settings.interval_ms,
             policies=settings.policies,
+            progress=progress,
         )
         durability.take_over()
     except BaseException:

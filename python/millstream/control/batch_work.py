@@ -322,6 +322,8 @@ class BatchWork:
         read = self._read(work, time_ms)
         work.report.complete(self._outputs, read, self._invalid(work))
         self._release(work, time_ms)
+        if self._durability is not None and not work.is_resumed:
+            self._durability.tell_first(time_ms)
         return None if work.is_resumed else work.report.measured(self._graph.interval_ms, read)
 
     def _release(self, work: _Work, time_ms: int) -> None:

@@ -11,6 +11,7 @@ from millstream.blocks.block_log import records_of
 from millstream.control.divergences import Divergences
 from millstream.control.recovered import Recovered
 from millstream.control.recovery_policies import RecoveryPolicies
+from millstream.control.start_progress import StartProgress
 from millstream.encoding.rows import Frame
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
@@ -59,6 +60,7 @@ class Durability:
         bus: hears of checkpoints.
         interval_ms: pause between checkpoints.
         policies: what to do about state that no operator claims, and about batches that come out differently.
+        progress: told how far the start has come.
 
     Attributes:
         recovered: the batch that was left undone, or None.
@@ -76,8 +78,11 @@ class Durability:
         *,
         interval_ms: int,
         policies: RecoveryPolicies,
+        progress: StartProgress | None = None,
     ) -> None:
         self.checkpoint = checkpoint
+        self._progress = progress if progress is not None else StartProgress(environment.clock)
+        self._waits_for_first = False
         self.journal = checkpoint.journal
         self._graph = graph
         self._clock = environment.clock
@@ -159,7 +164,9 @@ class Durability:
         self._to_repeat = history.to_repeat
         state_ms = history.state_ms
         if stored_program is not None:
+            self._progress.tell("reading state", 0)
             self._load(stored_program)
+        self._progress.tell("reading blocks", 0)
         self._find_blocks()
         if state_ms is not None and _form(stored_program) != _form(started.program):
             self.journal.append(self._writer.rewrite(self._snapshot(state_ms), started.program), started)
@@ -168,6 +175,7 @@ class Durability:
         if history.undone is not None:
             self._claim_undone(history.undone, history.prepared)
         if stored_program is not None:
+            self._waits_for_first = True
             spent_ms = self._clock.monotonic_ms() - began_ms
             logger.info("Went on from %s in %.2f s.", self.checkpoint.storage.place, spent_ms / 1000.0)
             if StateRestored in self._bus.heard:
@@ -186,7 +194,8 @@ class Durability:
         """
         began_ms = self._clock.monotonic_ms()
         self._state.note_downtimes(self.journal.history.downtimes)
-        for plan, prepared in self._to_repeat:
+        for number, (plan, prepared) in enumerate(self._to_repeat):
+            self._progress.tell("replaying batches", number, len(self._to_repeat))
             run(Recovered(plan, self._planned_inputs(plan), prepared, plan.attempt))
         spent_ms = self._clock.monotonic_ms() - began_ms
         logger.info("Ran %d batches again for their state in %.2f s.", len(self._to_repeat), spent_ms / 1000.0)
@@ -214,8 +223,9 @@ class Durability:
         stored = {table["table"]: TableIdentity(**table) for table in program["tables"]}
         matching = match_tables(tuple(stored.values()), self._state.tables, self._policies.on_unmatched)
         chunks: dict[str, dict[int, list[Frame]]] = {}
-        for chunk in self.checkpoint.chunks():
+        for chunk in self.checkpoint.chunks(lambda read, of: self._progress.tell("reading state", read, of)):
             chunks.setdefault(chunk.table, {}).setdefault(chunk.partition, []).append(chunk.data)
+        self._progress.tell("filling state", 0)
         self._state.load(
             {
                 table: [chunks[was].get(partition, []) for partition in range(stored[was].partitions)]
@@ -371,6 +381,17 @@ class Durability:
         if BatchSkippedEvent in self._bus.heard:
             place = f"{self.checkpoint.storage.place}/{name}"
             self._bus.post(BatchSkippedEvent(planned.time_ms, self._clock.wall_ms(), error, place))
+
+    def tell_first(self, time_ms: int) -> None:
+        """A new batch is done; the first one after a start says how long that took."""
+        if self._waits_for_first:
+            self._waits_for_first = False
+            logger.info(
+                "The first new batch, %d, was done %.2f s after the start: %s.",
+                time_ms,
+                self._progress.spent_ms / 1000.0,
+                self._progress.summary,
+            )
 
     def done(self, time_ms: int, numbers: Sequence[int]) -> None:
         """A batch is done and noted so; these were its blocks."""

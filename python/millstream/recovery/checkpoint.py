@@ -56,6 +56,7 @@ class Checkpoint:
         *,
         make: Callable[[], Identity],
         open_log: Callable[[Storage, str], Log],
+        tell_read: Callable[[int, int], None] | None = None,
     ) -> Checkpoint:
         """Open the checkpoint of a program, or make one.
 
@@ -65,6 +66,7 @@ class Checkpoint:
             name: of the program.
             make: gives the identity of a new checkpoint.
             open_log: opens a log in a folder of the storage.
+            tell_read: told now and then how many records of the journal were read, and how many there are.
 
         Raises:
             IncompatibleCheckpointError: it belongs to another program, or to a newer version.
@@ -80,7 +82,7 @@ class Checkpoint:
             # Who made it may have ended before it was durable, and no journal may be without it.
             storage.create(IDENTITY_FILE, identity.encode())
         _check(identity, name, storage)
-        journal = LogJournal(open_log(storage, JOURNAL_FOLDER))
+        journal = LogJournal(open_log(storage, JOURNAL_FOLDER), tell_read)
         try:
             return cls(storage, lock, identity, journal, BlockLog(open_log(storage, WAL_FOLDER)))
         except BaseException:
@@ -112,13 +114,16 @@ class Checkpoint:
         """What all decisions come to."""
         return self.journal.history
 
-    def chunks(self) -> list[TableChunk]:
+    def chunks(self, tell_read: Callable[[int, int], None] | None = None) -> list[TableChunk]:
         """Read the state as of the newest batch that is done: chunks in order of batch time.
+
+        Args:
+            tell_read: told how many files were read, and how many there are.
 
         Raises:
             CorruptSegmentError: a file is damaged or missing.
         """
-        return state_chunks(self.storage, self.history)
+        return state_chunks(self.storage, self.history, tell_read)
 
     @property
     def size_bytes(self) -> int:
@@ -133,16 +138,26 @@ class Checkpoint:
             self.journal.close()
 
 
-def state_chunks(storage: Storage, history: History) -> list[TableChunk]:
+def state_chunks(
+    storage: Storage, history: History, tell_read: Callable[[int, int], None] | None = None
+) -> list[TableChunk]:
     """Read the state as of the newest batch that is done: chunks in order of batch time.
+
+    Args:
+        storage: where the files are.
+        history: names them.
+        tell_read: told how many files were read, and how many there are.
 
     Raises:
         CorruptSegmentError: a file is damaged or missing.
     """
     chunks: list[TableChunk] = []
     written = history.checkpoint
-    for name in () if written is None else written.files:
+    files = () if written is None else written.files
+    for read, name in enumerate(files, 1):
         chunks.extend(decode_chunk_file(_read(storage, name), f"{storage.place}/{name}"))
+        if tell_read is not None:
+            tell_read(read, len(files))
     chunks.extend(TableChunk(delta.table, delta.partition, delta.data) for delta in history.deltas)
     return chunks
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from millstream.blocks.log import Log
 from millstream.recovery.decisions import Decision
 from millstream.recovery.history import History
 from millstream.recovery.journal import Journal
 from millstream.recovery.records import decision_of, record_of
+
+TOLD_EVERY = 256
+"""After how many records it is told how far the reading has come."""
 
 
 class LogJournal(Journal):
@@ -19,6 +22,7 @@ class LogJournal(Journal):
 
     Args:
         log: where the records go; closed with the journal. Its records are read once, now.
+        tell_read: told now and then how many records were read, and how many there are.
 
     Attributes:
         history: what all decisions in it come to, up to the newest.
@@ -28,10 +32,11 @@ class LogJournal(Journal):
         IncompatibleCheckpointError: a newer version wrote it.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, tell_read: Callable[[int, int], None] | None = None) -> None:
         self._log = log
         self.history = History()
-        self.history.fold(self.numbered())
+        decisions = self.numbered()
+        self.history.fold(decisions if tell_read is None else _told(decisions, log.next_number, tell_read))
 
     @property
     def next_number(self) -> int:
@@ -69,3 +74,14 @@ class LogJournal(Journal):
     def close(self) -> None:
         """Let go of the log."""
         self._log.close()
+
+
+def _told(
+    decisions: Iterator[tuple[int, Decision]], end: int, tell_read: Callable[[int, int], None]
+) -> Iterator[tuple[int, Decision]]:
+    first: int | None = None
+    for number, decision in decisions:
+        first = number if first is None else first
+        yield number, decision
+        if (number - first) % TOLD_EVERY == 0:
+            tell_read(number + 1 - first, end - first)
