@@ -134,18 +134,29 @@ BATCHES: Batches = [
 ]
 
 
+@pytest.fixture(scope="module")
+def here() -> Iterator[Backend]:
+    with ms.Context() as context:
+        yield context.backend
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def there(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Processes, so many; a program that begins on them has them drop the state of the one before."""
+    with ms.Context("processes", workers=request.param) as context:
+        yield context.backend
+
+
 @pytest.mark.parametrize("operator", OPERATORS)
-@pytest.mark.parametrize("workers", [1, 3])
-def test_state_moves_between_backends(operator: str, workers: int) -> None:
+def test_state_moves_between_backends(operator: str, here: Backend, there: Backend) -> None:
     build = OPERATORS[operator]
-    with ms.Context() as here, ms.Context("processes", workers=workers) as there:
-        undisturbed = Life(build, here.backend, partitions=4).run_all(BATCHES)
-        first = Life(build, here.backend, partitions=4)
-        given = first.run_all(BATCHES[:2])
-        second = Life(build, there.backend, partitions=4, log=first.log)
-        given += second.run_all(BATCHES[2:5], from_ms=2 * INTERVAL_MS)
-        third = Life(build, here.backend, partitions=4, log=first.log.followed_by(second.log))
-        given += third.run_all(BATCHES[5:], from_ms=5 * INTERVAL_MS)
+    undisturbed = Life(build, here, partitions=4).run_all(BATCHES)
+    first = Life(build, here, partitions=4)
+    given = first.run_all(BATCHES[:2])
+    second = Life(build, there, partitions=4, log=first.log)
+    given += second.run_all(BATCHES[2:5], from_ms=2 * INTERVAL_MS)
+    third = Life(build, here, partitions=4, log=first.log.followed_by(second.log))
+    given += third.run_all(BATCHES[5:], from_ms=5 * INTERVAL_MS)
     assert given == undisturbed
 
 
