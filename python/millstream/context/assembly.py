@@ -26,6 +26,7 @@ from millstream.environment.steady_clock import SteadyClock
 from millstream.execution.backend import Backend
 from millstream.graph.inputs import FeedInput
 from millstream.model.ports.block_feed import Block
+from millstream.model.ports.rate_controller import RateController
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import ClockSetBack
 from millstream.recovery.journal import MemoryJournal
@@ -89,8 +90,12 @@ def assembled(
         begin_ms = origin_ms + math.floor((steady.wall_ms() - origin_ms) / interval_ms) * interval_ms
         zero_ms = program.zero_ms = begin_ms if durability is None else origin_ms
         batches.begin(zero_ms)
+        controllers = controllers_of(settings.rate_controllers, graph)
+        if durability is not None:
+            durability.remember_rates(controllers)
         unfinished = None if durability is None else _handed_over(durability, batches, committed, begin_ms)
-        started = _started(program, settings, zero_ms, begin_ms if planned_ms is None else planned_ms, unfinished)
+        first_ms = begin_ms if planned_ms is None else planned_ms
+        started = _started(program, settings, controllers, zero_ms, first_ms, unfinished)
         number = None if durability is None else durability.number
         receivers = ReceiverWork(graph, bus, clock, interval_ms, zero_ms, number)
         left = () if durability is None else _left_blocks(durability, begin_ms + interval_ms)
@@ -133,7 +138,12 @@ def _handed_over(
 
 
 def _started(
-    program: Program, settings: Settings, zero_ms: int, planned_ms: int, unfinished: UnfinishedBatch | None
+    program: Program,
+    settings: Settings,
+    controllers: Mapping[str, RateController],
+    zero_ms: int,
+    planned_ms: int,
+    unfinished: UnfinishedBatch | None,
 ) -> ProgramStarted:
     graph = program.graph
     return ProgramStarted(
@@ -155,7 +165,7 @@ def _started(
         skip_failed=settings.checkpoint is not None and settings.checkpoint.policies.dead_letter_limit > 0,
         planned_ms=planned_ms,
         unfinished=unfinished,
-        rate_controllers=controllers_of(settings.rate_controllers, graph),
+        rate_controllers=controllers,
     )
 
 

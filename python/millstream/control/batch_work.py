@@ -309,7 +309,7 @@ class BatchWork:
             How fast it was; None for a batch that an earlier driver began.
         """
         work = self._works[time_ms]
-        self._journal.note(BatchDone(time_ms))
+        self._journal.note(BatchDone(time_ms, {} if self._durability is None else self._durability.learnt(time_ms)))
         if self._memory:
             self._backend.commit_state(time_ms)
             for node in self._memory:

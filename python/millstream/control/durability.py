@@ -9,6 +9,7 @@ from typing import Any
 
 from millstream.blocks.block_log import records_of
 from millstream.control.divergences import Divergences
+from millstream.control.rate.rate_memory import RateMemory
 from millstream.control.recovered import Recovered
 from millstream.control.recovery_policies import RecoveryPolicies
 from millstream.control.start_progress import StartProgress
@@ -21,6 +22,7 @@ from millstream.graph.durable_state import DurableState
 from millstream.graph.graph import Graph
 from millstream.graph.inputs import FeedInput, PlannedInput, QueueInput, SourceInput
 from millstream.model.ports.block_feed import Block
+from millstream.model.ports.rate_controller import RateController
 from millstream.model.ports.replayable_source import Split
 from millstream.model.positions import is_repeated, newest_position
 from millstream.observe.event_bus import EventBus
@@ -102,6 +104,7 @@ class Durability:
         self._planned_blocks: dict[int, Block] = {}
         self._to_repeat: list[tuple[BatchPlanned, BatchPrepared | None]] = []
         self._stored_positions: dict[str, Any] = {}
+        self._rates = RateMemory({}, {})
 
     @property
     def logs_state(self) -> bool:
@@ -139,6 +142,14 @@ class Durability:
         sinks = self.journal.history.sinks
         notes: Mapping[str, Any] = sinks.get("notes", {}) if sinks.get("lineage_id") == self.sink_lineage_id else {}
         return notes
+
+    def remember_rates(self, controllers: Mapping[str, RateController]) -> None:
+        """Have the rate controllers go on from what those of earlier drivers had learnt, and keep what these learn."""
+        self._rates = RateMemory(controllers, self.journal.history.rates)
+
+    def learnt(self, time_ms: int) -> Mapping[str, Any]:
+        """Give what is to be kept of the rate controllers with a batch that is done."""
+        return self._rates.newest(time_ms)
 
     def take_over(self) -> None:
         """Claim the checkpoint, load its state, and find what is left to be done.

@@ -171,6 +171,7 @@ class CheckpointWriter:
             block_positions=dict(history.block_positions),
             downtimes=tuple((after_ms, until_ms) for after_ms, until_ms in history.downtimes),
             sinks=dict(history.sinks),
+            rates=dict(history.rates),
         )
 
     def _wait(self, *, raising: bool = False) -> None:

@@ -103,9 +103,15 @@ class BatchPrepared:
 
 @dataclass(frozen=True, slots=True)
 class BatchDone:
-    """Every output of the batch has committed. It need not be durable before the next BatchPlanned is."""
+    """Every output of the batch has committed. It need not be durable before the next BatchPlanned is.
+
+    Attributes:
+        time_ms: the batch.
+        learnt: what the rate controllers had learnt before it, by input; {}: nothing new.
+    """
 
     time_ms: int
+    learnt: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +205,7 @@ class CheckpointWritten:
         block_positions: for each pushed input with positions that of the newest block that a batch had.
         downtimes: spans (from, to] in which no batch could be made, milliseconds since the epoch, oldest first.
         sinks: `lineage_id` and `notes` of the newest SinksOpened.
+        rates: what the rate controllers had learnt, by input: `learnt` of the newest BatchDone that has it.
     """
 
     time_ms: int
@@ -212,6 +219,7 @@ class CheckpointWritten:
     block_positions: Mapping[str, Any] = field(default_factory=dict)
     downtimes: tuple[tuple[int, int], ...] = ()
     sinks: Mapping[str, Any] = field(default_factory=dict)
+    rates: Mapping[str, Any] = field(default_factory=dict)
 
 
 Decision: TypeAlias = (

@@ -51,6 +51,7 @@ class History:
         unsettled: deltas of batches that are not done.
         skipped_ms: the newest batch that was skipped, or None.
         sinks: `lineage_id` and `notes` of the newest SinksOpened: what its sinks wanted later drivers to know.
+        rates: what the rate controllers had learnt, by input.
 
     Example:
         >>> history = History()
@@ -77,6 +78,7 @@ class History:
     unsettled: list[StateDelta] = field(default_factory=list)
     skipped_ms: int | None = None
     sinks: Mapping[str, Any] = field(default_factory=dict)
+    rates: Mapping[str, Any] = field(default_factory=dict)
     _own: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @property
@@ -119,6 +121,7 @@ class History:
                 self._begin_batches(decision)
                 self.sinks = {"lineage_id": decision.lineage_id, "notes": dict(decision.notes)}
             case BatchDone():
+                self.rates = decision.learnt or self.rates
                 self._finish(decision.time_ms)
             case BatchSkipped():
                 self.prepared = None
@@ -219,6 +222,7 @@ class History:
         if self.planned_ms is None or self.planned_ms < written.time_ms:
             self.planned_ms = written.time_ms
         self.sinks = self.sinks or written.sinks
+        self.rates = self.rates or written.rates
         for name, position in written.positions.items():
             # Plans before it in the journal may be older or newer than the checkpoint: a change holds in both.
             self.positions[name] = position_after(position, self.positions.get(name, position))

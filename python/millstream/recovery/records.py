@@ -125,6 +125,10 @@ def _prepared_form(prepared: BatchPrepared) -> dict[str, Any]:
     }
 
 
+def _done_form(done: BatchDone) -> dict[str, Any]:
+    return {"time_ms": done.time_ms, "learnt": done.learnt} if done.learnt else {"time_ms": done.time_ms}
+
+
 def _digest_form(digest: Digest) -> dict[str, Any]:
     return {"count": digest.count, "checksum": digest.checksum}
 
@@ -132,8 +136,9 @@ def _digest_form(digest: Digest) -> dict[str, Any]:
 _FORMS: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
     BatchPlanned: _planned_form,
     BatchPrepared: _prepared_form,
+    BatchDone: _done_form,
 }
-"""Decisions with parts. Why written out: two of these a batch, in all of which are a handful of values."""
+"""Decisions with parts. Why written out: three of these a batch, in all of which are a handful of values."""
 
 
 def _planned(values: dict[str, Any]) -> dict[str, Any]:

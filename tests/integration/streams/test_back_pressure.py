@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -317,3 +319,29 @@ def test_what_is_no_controller_is_refused(clock: ManualClock) -> None:
     with pytest.raises(ArgumentTypeError, match="made something that is no controller"):
         ssc.start()
     ssc.stop()
+
+
+@pytest.mark.parametrize("end", ["in order", "killed"])
+def test_a_restart_goes_on_with_the_limit_that_held(clock: ManualClock, tmp_path: Path, end: str) -> None:
+    place, copy = tmp_path / "c", tmp_path / "copy"
+
+    def limits_of(place: Path, batches: int) -> list[int | None]:
+        source = Numbers()
+        with ms.StreamingContext(1.0, checkpoint=place, environment=ms.Environment(clock)) as ssc:
+            ssc.stream(source, name="numbers").foreach_rdd(slow(clock, 0.05, lambda: 0.00002))
+            ssc.start()
+            while len(source.limits) < batches:
+                clock.advance(0.1)
+            if not copy.exists():
+                shutil.copytree(place, copy)
+        return source.limits
+
+    first = limits_of(place, 12)
+    assert first[0] == 10_000
+    assert first[-1] == pytest.approx(45_000, rel=0.05)
+    # A copy that was made while it ran is what a crash leaves.
+    shutil.move(copy if end == "killed" else place, tmp_path / "again")
+    again = limits_of(tmp_path / "again", 4)
+    assert again[0] == pytest.approx(45_000, rel=0.05)
+    # What waited while the program did not run may lower it for a batch.
+    assert all(limit is not None and limit > 20_000 for limit in again)

@@ -6,6 +6,7 @@ import pytest
 
 from millstream.blocks.log import LogRecord
 from millstream.blocks.memory_log import MemoryLog
+from millstream.encoding.codec import decode, encode
 from millstream.errors import IncompatibleCheckpointError
 from millstream.model.positions import PositionChange
 from millstream.recovery.decisions import (
@@ -68,12 +69,28 @@ def folded(*decisions: Decision) -> History:
         BatchPrepared(1_000, 2, {"in": (Digest(3), Digest(None, 7))}, Digest(2, 99), {"out": Digest(1)}),
         BatchPrepared(1_000, 0),
         BatchDone(1_000),
+        BatchDone(1_000, {"in": {"controller": "m:C", "learnt": [1.5]}}),
         written(1_000, 7, positions={"files": (1, "a")}, downtimes=((1, 2), (3, 4)), blocks={"floor": 2, "above": [4]}),
     ],
 )
 def test_a_decision_comes_back_as_it_was(decision: Decision) -> None:
     kind, data = record_of(decision)
     assert decision_of(LogRecord(0, kind, data)) == decision
+
+
+def test_records_of_a_version_that_kept_no_rates_are_read() -> None:
+    assert decision_of(LogRecord(0, 5, encode({"time_ms": 1_000}))) == BatchDone(1_000)
+    kind, data = record_of(written(1_000, 7))
+    earlier = {name: value for name, value in decode(data).items() if name != "rates"}
+    assert decision_of(LogRecord(0, kind, encode(earlier))) == written(1_000, 7)
+
+
+def test_rates_are_those_of_the_newest_batch_that_has_them() -> None:
+    one, two, three = ({"in": {"controller": "m:C", "learnt": number}} for number in (1, 2, 3))
+    assert folded(BatchDone(1_000, one), BatchDone(2_000)).rates == one
+    assert folded(BatchDone(1_000, one), BatchDone(2_000, two), BatchDone(3_000)).rates == two
+    assert folded(written(1_000, 0, rates=one), planned(2_000), BatchDone(2_000)).rates == one
+    assert folded(written(1_000, 0, rates=one), planned(2_000), BatchDone(2_000, three)).rates == three
 
 
 def test_a_record_of_a_newer_version_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 DRIFT = 0.05
 """How much the true costs are thought to change from batch to batch, as a share of them."""
@@ -62,6 +63,27 @@ class CostModel:
         self._spread: list[list[float]] = [[overhead_ms**2]]
         self._side = 0
         self._noise = NOISE
+
+    @classmethod
+    def restored(cls, learnt: Mapping[str, Any]) -> CostModel:
+        """Make the model that `plain` was asked for, as uncertain as after a long time: the program may be another."""
+        model = cls(overhead_ms=0.0)
+        model._places = {name: place for place, name in enumerate(learnt["inputs"], 1)}
+        model._values = list(learnt["values"])
+        model._spread = [list(row) for row in learnt["spread"]]
+        model._noise = learnt["noise"]
+        for place, value in enumerate(model._values):
+            model._spread[place][place] = max(model._spread[place][place], (UNCERTAIN_MOST * value) ** 2)
+        return model
+
+    def plain(self) -> dict[str, Any]:
+        """Give what was learnt as plain data."""
+        return {
+            "inputs": list(self._places),
+            "values": list(self._values),
+            "spread": [list(row) for row in self._spread],
+            "noise": self._noise,
+        }
 
     @property
     def overhead_ms(self) -> float:

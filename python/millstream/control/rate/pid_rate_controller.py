@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from millstream.control.rate.cost_model import CostModel
 from millstream.errors import ConfigurationError
@@ -99,17 +101,53 @@ class PidRateController(RateController):
         self._rate: float | None = None
         self._given: float | None = None
         self._time_ms: int | None = None
+        self._interval_ms = 0
+        self._kept: Mapping[str, Any] | None = None
+
+    def learnt(self) -> Any:
+        """Give the limit and the costs."""
+        if self._model is None:
+            return None
+        return {
+            "interval_ms": self._interval_ms,
+            "rate": self._rate,
+            "largest": self._largest,
+            "batch_max": self._batch_max,
+            "means": dict(self._means),
+            "model": self._model.plain(),
+        }
+
+    def go_on(self, learnt: Any) -> None:
+        """Begin with the limit that held before."""
+        self._kept = learnt
 
     def first_rate(self, interval_ms: int) -> float | None:
-        """Give `initial_rate`."""
-        self._rate = self._given = self._initial_rate
+        """Give `initial_rate`; after a restart the limit that held before, where there was one."""
+        self._rate, self._interval_ms = self._initial_rate, interval_ms
+        if self._kept is not None:
+            self._take_up(self._kept, interval_ms)
+        self._given = self._rate
         return self._given
+
+    def _take_up(self, kept: Mapping[str, Any], interval_ms: int) -> None:
+        # What is counted by the batch is another number where batches are longer now.
+        longer = interval_ms / kept["interval_ms"]
+        self._model = model = CostModel.restored(kept["model"])
+        self._means = {name: mean * longer for name, mean in kept["means"].items()}
+        self._largest = round(kept["largest"] * longer)
+        self._batch_max = kept["batch_max"] * longer
+        self._rate = self._rate if kept["rate"] is None else max(self._min_rate, kept["rate"])
+        self.span_ms = max(float(interval_ms), 2.0 * model.overhead_ms / self._utilization)
 
     def next_rate(self, batch: BatchMeasured) -> float | None:
         """Give the limit after a batch."""
         total = sum(batch.records.values())
         covered_ms = batch.interval_ms if self._time_ms is None else batch.time_ms - self._time_ms
         self._time_ms = batch.time_ms
+        if self._kept is not None:
+            # An input that the program has no more takes no time from the others.
+            self._means = {name: mean for name, mean in self._means.items() if name in batch.records}
+            self._kept = None
         if not total:
             self._given = self._rate
             return self._given

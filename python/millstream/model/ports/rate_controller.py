@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class RateController(ABC):
     records (Kafka) gives each batch no more than the limit times the batch interval, or times `span_ms` where that
     is longer. A limit that the user has set (`max_records_per_s`, `set_rate`, `limit`) holds besides.
 
-    What is learnt is not kept over a restart. A controller that raises stops the stream with that error.
+    What `learnt` gives is kept in the checkpoint, about once a second, and handed to `go_on` of the controller that a
+    restart makes. A controller that raises stops the stream with that error.
 
     Example:
         >>> class Halving(RateController):
@@ -71,6 +72,16 @@ class RateController(ABC):
     span_ms: float = 0.0
     """How long a batch takes where that is longer than the batch interval, because what each batch costs beside its
     records fills the interval already; 0: the interval. It may change with each limit."""
+
+    def learnt(self) -> Any:
+        """Give what a later driver should know, or None: plain data, such as numbers, lists and dicts of them."""
+        return None
+
+    def go_on(self, learnt: Any) -> None:  # noqa: B027 - a controller may begin anew each time
+        """Be told, before `first_rate`, what one of this class had learnt for this input before the program ended.
+
+        The program, its functions and the machine may be others now.
+        """
 
     def first_rate(self, interval_ms: int) -> float | None:
         """Give the limit, records a second, that holds before anything was measured; None: no limit.

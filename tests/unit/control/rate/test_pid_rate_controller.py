@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.control.rate.pid_rate_controller import PidRateController
+from millstream.encoding.codec import decode, encode
 from millstream.errors import ConfigurationError
 from millstream.model.ports.rate_controller import BatchMeasured
 
@@ -125,6 +126,64 @@ def test_a_batch_that_was_tried_again_says_nothing_about_speed() -> None:
     busy = driven(controller, 20, 10**9, 50.0, 0.1)[-1]
     assert controller.next_rate(measured(21, 30_000.0, attempts=3, a=9_000)) != busy
     assert controller.next_rate(measured(22, 950.0, a=9_000)) == pytest.approx(busy, rel=0.05)
+
+
+def restarted(before: PidRateController) -> PidRateController:
+    after = PidRateController("a")
+    learnt = decode(encode(before.learnt()))
+    if learnt is not None:
+        after.go_on(learnt)
+    return after
+
+
+def test_after_a_restart_the_first_batch_is_bounded_by_what_was_possible() -> None:
+    before = PidRateController("a")
+    busy = driven(before, 20, 10**9, 50.0, 0.01)[-1]
+    assert busy == pytest.approx(90_000.0, rel=0.05)
+    after = restarted(before)
+    assert after.first_rate(INTERVAL_MS) == pytest.approx(busy, rel=0.01)
+    assert after.next_rate(measured(21, 950.0, a=90_000)) == pytest.approx(busy, rel=0.05)
+
+
+def test_a_restart_before_any_batch_ended_forgets_nothing() -> None:
+    before = PidRateController("a")
+    driven(before, 20, 10**9, 50.0, 0.01)
+    first = restarted(before)
+    rate = first.first_rate(INTERVAL_MS)
+    assert restarted(first).first_rate(INTERVAL_MS) == rate
+    assert restarted(PidRateController("a")).first_rate(INTERVAL_MS) == 10_000.0
+
+
+def test_after_a_restart_on_a_slower_machine_one_batch_sets_it_right() -> None:
+    before = PidRateController("a")
+    driven(before, 20, 10**9, 50.0, 0.01)
+    after = restarted(before)
+    first = after.first_rate(INTERVAL_MS) or 0.0
+    second = after.next_rate(measured(21, 3.0 * (50.0 + 0.01 * first), a=int(first))) or 0.0
+    assert 3.0 * (50.0 + 0.01 * second) < 1_100.0
+
+
+def test_after_a_restart_with_longer_batches_limits_by_the_batch_grow_with_them() -> None:
+    before = PidRateController("a")
+    driven(before, 20, 10**9, 50.0, 0.01)
+    after = restarted(before)
+    rate = after.first_rate(4 * INTERVAL_MS)
+    grown = after.next_rate(BatchMeasured(80_000, 4 * INTERVAL_MS, {"a": 360_000}, 3_650.0, 0.0))
+    assert grown == pytest.approx(rate, rel=0.1)
+
+
+def test_after_a_restart_an_input_that_was_removed_takes_no_time() -> None:
+    before = PidRateController("a")
+    before.first_rate(INTERVAL_MS)
+    for number in range(1, 40):
+        records = {"a": 2_000 + 100 * (number % 7), "gone": 2_000 + 100 * (number % 5)}
+        before.next_rate(measured(number, 50.0 + 0.2 * sum(records.values()), **records))
+    after = restarted(before)
+    after.first_rate(INTERVAL_MS)
+    rate = after.next_rate(measured(40, 450.0, a=2_000)) or 0.0
+    for number in range(41, 44):
+        rate = after.next_rate(measured(number, 50.0 + 0.2 * int(rate), a=int(rate))) or 0.0
+    assert rate == pytest.approx(4_500.0, rel=0.1)
 
 
 @pytest.mark.parametrize(
