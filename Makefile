@@ -18,6 +18,8 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# The tests start Python some hundreds of times, and compiling what it imports is more than half of each start.
+unexport PYTHONDONTWRITEBYTECODE
 
 CORE_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(wildcard crates/*/Cargo.toml) $(shell find crates -name '*.rs')
 
