@@ -118,7 +118,7 @@ def simulate(
         ...     counts = words.map(lambda word: (word, 1)).reduce_by_key_and_window(add, window=3.0)
         ...     counts.write_to(simulation.sink("counts"))
         >>> outcomes = simulate(program, {"words": [f"word-{n}" for n in range(40)]}, seeds=range(3))
-        >>> sum(outcome.faults["crash"] for outcome in outcomes) > 3
+        >>> any(outcome.faults["crash"] for outcome in outcomes)
         True
     """
     kinds = _faults_checked(faults)
