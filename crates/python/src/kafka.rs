@@ -5,23 +5,16 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use millstream_core::kafka::error::{KafkaError, Kind};
-use millstream_core::kafka::health::Health;
 use millstream_core::kafka::records::SCHEMA;
 use millstream_core::kafka::topics::Deadline;
-use millstream_core::kafka::{client, offsets, reader, topics, watch};
+use millstream_core::kafka::{offsets, reader, watch};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
-use crate::arrow;
-
-mod exception {
-    pyo3::create_exception!(
-        millstream._core,
-        KafkaClientError,
-        pyo3::exceptions::PyException,
-        "Kafka or its client refused; `kind` says what to do."
-    );
-}
+use crate::kafka_client::{
+    Event, TopicTuple, ask, events, raise, seconds, topic, trouble, with_offset, without_offset,
+};
+use crate::{arrow, kafka_client};
 
 /// Reading and waiting let Ctrl-C through after so long.
 const SLICE: Duration = Duration::from_millis(100);
@@ -31,46 +24,13 @@ const SMALL: i64 = 500;
 
 /// Add what this file offers to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
-    module.add(
-        "KafkaClientError",
-        py.get_type::<exception::KafkaClientError>(),
-    )?;
     module.add_class::<KafkaColumns>()?;
     module.add_class::<KafkaReader>()?;
     module.add_class::<KafkaWatch>()
 }
 
-/// Kind and detail of something that happened to the connections.
-pub type Event = (&'static str, String);
-
-/// Name, id, number of partitions, kind and text of the error.
-pub type TopicTuple = (String, String, i32, Option<&'static str>, Option<String>);
-
 /// Topic, partition, first offset, offset after the last one, leader epoch.
 type EndsTuple = (String, i32, i64, i64, i32);
-
-pub fn raise(py: Python<'_>, error: KafkaError) -> PyErr {
-    let exception = exception::KafkaClientError::new_err(error.text);
-    let set = exception.value(py).setattr("kind", error.kind.name());
-    set.err().unwrap_or(exception)
-}
-
-pub fn options(given: &HashMap<String, String>) -> Vec<(&str, &str)> {
-    given
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect()
-}
-
-pub fn events(health: &Health) -> Vec<Event> {
-    let taken = health.take_events().into_iter();
-    taken.map(|event| (event.kind, event.detail)).collect()
-}
-
-pub fn seconds(timeout_s: f64) -> Duration {
-    Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::ZERO)
-}
 
 /// Records of a range as Arrow columns, to be taken over by `pyarrow.table`.
 #[pyclass(frozen, module = "millstream._core")]
@@ -105,7 +65,7 @@ struct KafkaReader {
 impl KafkaReader {
     #[new]
     fn new(py: Python<'_>, options: HashMap<String, String>) -> PyResult<Self> {
-        let reader = reader::Reader::new(&self::options(&options));
+        let reader = reader::Reader::new(&kafka_client::options(&options));
         Ok(Self {
             reader: reader.map_err(|error| raise(py, error))?,
         })
@@ -158,9 +118,9 @@ impl KafkaReader {
         timeout_s: f64,
     ) -> PyResult<i64> {
         let wanted = [(topic, partition, offsets::EARLIEST)];
-        let found = py
-            .detach(|| offsets::at(self.reader.client(), &wanted, seconds(timeout_s)))
-            .map_err(|error| raise(py, error))?;
+        let found = ask(py, self.reader.client(), |client| {
+            offsets::at(client, &wanted, seconds(timeout_s))
+        })?;
         Ok(found[0].offset)
     }
 
@@ -176,7 +136,7 @@ impl KafkaReader {
 
     /// Take what happened to the connections since the last call.
     fn events(&self) -> Vec<Event> {
-        events(self.reader.client().health())
+        events(self.reader.client())
     }
 }
 
@@ -184,17 +144,6 @@ impl KafkaReader {
 #[pyclass(frozen, module = "millstream._core")]
 struct KafkaWatch {
     watch: watch::Watch,
-}
-
-impl KafkaWatch {
-    fn ask<T: Send>(
-        &self,
-        py: Python<'_>,
-        question: impl FnOnce(&client::Client) -> Result<T, KafkaError> + Send,
-    ) -> PyResult<T> {
-        py.detach(|| question(self.watch.client()))
-            .map_err(|error| raise(py, error))
-    }
 }
 
 #[pymethods]
@@ -207,7 +156,7 @@ impl KafkaWatch {
         lists_names: bool,
     ) -> PyResult<Self> {
         let refresh = Duration::from_millis(refresh_ms);
-        let watch = watch::Watch::new(&self::options(&options), refresh, lists_names);
+        let watch = watch::Watch::new(&kafka_client::options(&options), refresh, lists_names);
         Ok(Self {
             watch: watch.map_err(|error| raise(py, error))?,
         })
@@ -277,7 +226,7 @@ impl KafkaWatch {
 
     /// List the names of all topics.
     fn list_names(&self, py: Python<'_>, timeout_s: f64) -> PyResult<Vec<String>> {
-        self.ask(py, |client| topics::names(client, seconds(timeout_s)))
+        kafka_client::names(py, self.watch.client(), timeout_s)
     }
 
     /// Describe topics.
@@ -287,10 +236,7 @@ impl KafkaWatch {
         names: Vec<String>,
         timeout_s: f64,
     ) -> PyResult<Vec<TopicTuple>> {
-        let found = self.ask(py, |client| {
-            topics::describe(client, &names, seconds(timeout_s))
-        })?;
-        Ok(found.into_iter().map(topic).collect())
+        kafka_client::describe(py, self.watch.client(), &names, timeout_s)
     }
 
     /// Give the offsets of partitions at times: milliseconds since the epoch, -2 for the first, -1 for the last.
@@ -300,14 +246,7 @@ impl KafkaWatch {
         wanted: Vec<(String, i32, i64)>,
         timeout_s: f64,
     ) -> PyResult<Vec<i64>> {
-        let wanted: Vec<_> = wanted
-            .iter()
-            .map(|(topic, number, time)| (topic.as_str(), *number, *time))
-            .collect();
-        let found = self.ask(py, |client| {
-            offsets::at(client, &wanted, seconds(timeout_s))
-        })?;
-        Ok(found.into_iter().map(|offset| offset.offset).collect())
+        kafka_client::offsets_at(py, self.watch.client(), &wanted, timeout_s)
     }
 
     /// Give what the group has committed.
@@ -317,11 +256,8 @@ impl KafkaWatch {
         wanted: Vec<(String, i32)>,
         timeout_s: f64,
     ) -> PyResult<Vec<Option<i64>>> {
-        let wanted: Vec<_> = wanted
-            .iter()
-            .map(|(topic, number)| (topic.as_str(), *number))
-            .collect();
-        self.ask(py, |client| {
+        let wanted = without_offset(&wanted);
+        ask(py, self.watch.client(), |client| {
             offsets::committed(client, &wanted, seconds(timeout_s))
         })
     }
@@ -333,18 +269,15 @@ impl KafkaWatch {
         offsets: Vec<(String, i32, i64)>,
         wait_s: f64,
     ) -> PyResult<()> {
-        let offsets: Vec<_> = offsets
-            .iter()
-            .map(|(topic, number, offset)| (topic.as_str(), *number, *offset))
-            .collect();
-        self.ask(py, |client| {
+        let offsets = with_offset(&offsets);
+        ask(py, self.watch.client(), |client| {
             offsets::commit(client, &offsets, seconds(wait_s))
         })
     }
 
     /// Take what happened to the connections since the last call.
     fn events(&self) -> Vec<Event> {
-        events(self.watch.client().health())
+        events(self.watch.client())
     }
 
     /// Take the newest error of the group that nobody was told.
@@ -356,18 +289,6 @@ impl KafkaWatch {
     /// What is wrong with the connections, or None.
     #[getter]
     fn trouble(&self) -> Option<String> {
-        let trouble = self.watch.client().health().trouble();
-        trouble.map(|(_, text)| text)
+        trouble(self.watch.client())
     }
-}
-
-pub fn topic(topic: topics::Topic) -> TopicTuple {
-    let (kind, text) = topic.error.unzip();
-    (
-        topic.name,
-        topic.id,
-        topic.partitions,
-        kind.map(Kind::name),
-        text,
-    )
 }

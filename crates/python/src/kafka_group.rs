@@ -8,7 +8,9 @@ use millstream_core::kafka::group::Met;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::kafka::{Event, KafkaColumns, events, options, raise, seconds};
+use crate::kafka::KafkaColumns;
+use crate::kafka_client;
+use crate::kafka_client::{Event, events, raise, seconds, with_offset, without_offset};
 
 /// Add what this file offers to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -29,7 +31,7 @@ impl KafkaGroup {
         options: HashMap<String, String>,
         topics: Vec<String>,
     ) -> PyResult<Self> {
-        let group = group::Group::join(&self::options(&options), &topics);
+        let group = group::Group::join(&kafka_client::options(&options), &topics);
         Ok(Self {
             group: group.map_err(|error| raise(py, error))?,
         })
@@ -61,14 +63,14 @@ impl KafkaGroup {
 
     /// Read partitions that were given, from these offsets on.
     fn assign(&self, py: Python<'_>, partitions: Vec<(String, i32, i64)>) -> PyResult<()> {
-        let entries: Vec<_> = with_offset(&partitions);
+        let entries = with_offset(&partitions);
         py.detach(|| self.group.assign(&entries))
             .map_err(|error| raise(py, error))
     }
 
     /// Give back partitions that were taken.
     fn unassign(&self, py: Python<'_>, partitions: Vec<(String, i32)>) -> PyResult<()> {
-        let entries: Vec<_> = without_offset(&partitions);
+        let entries = without_offset(&partitions);
         py.detach(|| self.group.unassign(&entries))
             .map_err(|error| raise(py, error))
     }
@@ -87,7 +89,7 @@ impl KafkaGroup {
 
     /// Fetch nothing of partitions for now, or go on.
     fn pause(&self, py: Python<'_>, partitions: Vec<(String, i32)>, paused: bool) -> PyResult<()> {
-        let entries: Vec<_> = without_offset(&partitions);
+        let entries = without_offset(&partitions);
         py.detach(|| self.group.pause(&entries, paused))
             .map_err(|error| raise(py, error))
     }
@@ -99,7 +101,7 @@ impl KafkaGroup {
         offsets: Vec<(String, i32, i64)>,
         wait_s: f64,
     ) -> PyResult<()> {
-        let entries: Vec<_> = with_offset(&offsets);
+        let entries = with_offset(&offsets);
         py.detach(|| self.group.commit(&entries, seconds(wait_s)))
             .map_err(|error| raise(py, error))
     }
@@ -111,20 +113,6 @@ impl KafkaGroup {
 
     /// Take what happened to the connections since the last call.
     fn events(&self) -> Vec<Event> {
-        events(self.group.client().health())
+        events(self.group.client())
     }
-}
-
-fn with_offset(entries: &[(String, i32, i64)]) -> Vec<(&str, i32, i64)> {
-    entries
-        .iter()
-        .map(|(topic, number, offset)| (topic.as_str(), *number, *offset))
-        .collect()
-}
-
-fn without_offset(entries: &[(String, i32)]) -> Vec<(&str, i32)> {
-    entries
-        .iter()
-        .map(|(topic, number)| (topic.as_str(), *number))
-        .collect()
 }

@@ -10,12 +10,12 @@ use millstream_core::kafka::error::KafkaError;
 use millstream_core::kafka::outgoing::Outgoing;
 use millstream_core::kafka::producer::Producer;
 use millstream_core::kafka::transaction::Failed;
-use millstream_core::kafka::{client, offsets, topic_making, topics, transaction};
+use millstream_core::kafka::{client, topic_making, transaction};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::arrow;
-use crate::kafka::{TopicTuple, events, options, raise, seconds, topic};
+use crate::kafka_client::{Event, TopicTuple, events, options, raise, seconds, trouble};
+use crate::{arrow, kafka_client};
 
 /// Kind, text, topic, Kafka partition and row of a record that was not taken.
 type FailureTuple = (&'static str, String, String, i32, u64);
@@ -37,8 +37,7 @@ impl KafkaProducer {
         py: Python<'_>,
         question: impl FnOnce(&client::Client) -> Result<T, KafkaError> + Send,
     ) -> PyResult<T> {
-        py.detach(|| question(self.producer.client()))
-            .map_err(|error| raise(py, error))
+        kafka_client::ask(py, self.producer.client(), question)
     }
 
     fn step(
@@ -60,7 +59,7 @@ impl KafkaProducer {
 impl KafkaProducer {
     #[new]
     fn new(py: Python<'_>, options: HashMap<String, String>) -> PyResult<Self> {
-        let producer = Producer::new(&self::options(&options));
+        let producer = Producer::new(&kafka_client::options(&options));
         Ok(Self {
             producer: producer.map_err(|error| raise(py, error))?,
         })
@@ -135,15 +134,12 @@ impl KafkaProducer {
         names: Vec<String>,
         timeout_s: f64,
     ) -> PyResult<Vec<TopicTuple>> {
-        let found = self.ask(py, |client| {
-            topics::describe(client, &names, seconds(timeout_s))
-        })?;
-        Ok(found.into_iter().map(topic).collect())
+        kafka_client::describe(py, self.producer.client(), &names, timeout_s)
     }
 
     /// List the names of all topics.
     fn list_names(&self, py: Python<'_>, timeout_s: f64) -> PyResult<Vec<String>> {
-        self.ask(py, |client| topics::names(client, seconds(timeout_s)))
+        kafka_client::names(py, self.producer.client(), timeout_s)
     }
 
     /// Make a topic of one partition, unless it is there.
@@ -202,26 +198,18 @@ impl KafkaProducer {
         wanted: Vec<(String, i32, i64)>,
         timeout_s: f64,
     ) -> PyResult<Vec<i64>> {
-        let wanted: Vec<_> = wanted
-            .iter()
-            .map(|(topic, number, time)| (topic.as_str(), *number, *time))
-            .collect();
-        let found = self.ask(py, |client| {
-            offsets::at(client, &wanted, seconds(timeout_s))
-        })?;
-        Ok(found.into_iter().map(|offset| offset.offset).collect())
+        kafka_client::offsets_at(py, self.producer.client(), &wanted, timeout_s)
     }
 
     /// Take what happened to the connections since the last call.
-    fn events(&self) -> Vec<(&'static str, String)> {
-        events(self.producer.client().health())
+    fn events(&self) -> Vec<Event> {
+        events(self.producer.client())
     }
 
     /// What is wrong with the connections, or None.
     #[getter]
     fn trouble(&self) -> Option<String> {
-        let trouble = self.producer.client().health().trouble();
-        trouble.map(|(_, text)| text)
+        trouble(self.producer.client())
     }
 }
 

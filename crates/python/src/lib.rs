@@ -16,6 +16,7 @@ mod group;
 mod hash;
 mod identity;
 mod kafka;
+mod kafka_client;
 mod kafka_group;
 mod kafka_producer;
 mod kafka_record;
@@ -64,6 +65,7 @@ mod _core {
         crate::group::register(module)?;
         crate::hash::register(module)?;
         crate::kafka::register(module)?;
+        crate::kafka_client::register(module)?;
         crate::kafka_group::register(module)?;
         crate::kafka_producer::register(module)?;
         crate::kafka_record::register(module)?;

@@ -1,6 +1,7 @@
 //! Kafka: a client with its health, bulk reading into Arrow columns, bulk writing of them, and a watch over topics and
 //! offsets.
 
+mod admin;
 pub mod client;
 pub mod deliveries;
 pub mod error;

@@ -36,6 +36,24 @@ impl Drop for Topic {
     }
 }
 
+/// Records that are on their way to one topic.
+struct Sending<'a> {
+    topic: *mut ffi::rd_kafka_topic_t,
+    name: &'a str,
+    records: &'a Outgoing,
+    round: Round,
+    /// The number of the first record in the round.
+    first: u64,
+    deadline: Deadline,
+}
+
+impl Sending<'_> {
+    /// What the report of a record is told apart by.
+    fn opaque(&self, row: usize) -> *mut c_void {
+        self.round.opaque(self.first + row as u64)
+    }
+}
+
 /// Writes records. One thread at a time writes; what became of the records is asked for afterwards.
 pub struct Producer {
     topics: Mutex<HashMap<String, Topic>>,
@@ -83,12 +101,19 @@ impl Producer {
             if rows.is_empty() {
                 continue;
             }
-            let topic = self.topic(name)?;
+            let sending = Sending {
+                topic: self.topic(name)?,
+                name,
+                records,
+                round: counted,
+                first,
+                deadline,
+            };
             for chunk in rows.chunks(CHUNK) {
                 if records.has_headers() {
-                    self.send_singly(topic, name, records, chunk, counted, first, deadline)?;
+                    self.send_singly(&sending, chunk)?;
                 } else {
-                    self.send_chunk(topic, name, records, chunk, counted, first, deadline)?;
+                    self.send_chunk(&sending, chunk)?;
                 }
             }
         }
@@ -109,20 +134,10 @@ impl Producer {
         (outcome, sent.saturating_sub(answered))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn send_chunk(
-        &self,
-        topic: *mut ffi::rd_kafka_topic_t,
-        name: &str,
-        records: &Outgoing,
-        rows: &[usize],
-        round: Round,
-        first: u64,
-        deadline: Deadline,
-    ) -> Result<()> {
+    fn send_chunk(&self, sending: &Sending<'_>, rows: &[usize]) -> Result<()> {
         let mut messages: Vec<ffi::rd_kafka_message_t> = rows
             .iter()
-            .map(|row| message(records, *row, round.opaque(first + *row as u64)))
+            .map(|row| message(sending.records, *row, sending.opaque(*row)))
             .collect();
         let mut sent = 0;
         while sent < messages.len() {
@@ -130,7 +145,7 @@ impl Producer {
             // SAFETY: topic and messages are alive; keys and values are copied.
             unsafe {
                 ffi::rd_kafka_produce_batch(
-                    topic,
+                    sending.topic,
                     ANY_PARTITION,
                     ffi::RD_KAFKA_MSG_F_COPY | ffi::RD_KAFKA_MSG_F_PARTITION,
                     left.as_mut_ptr(),
@@ -144,36 +159,26 @@ impl Producer {
             let taken = full.unwrap_or(left.len());
             for (message, row) in left[..taken].iter().zip(&rows[sent..]) {
                 if message.err != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-                    self.refuse(message.err, name, records, *row, first)?;
+                    self.refuse(message.err, sending, *row)?;
                 }
             }
             sent += taken;
             if full.is_some() {
-                self.wait_for_room(deadline)?;
+                self.wait_for_room(sending.deadline)?;
             }
         }
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn send_singly(
-        &self,
-        topic: *mut ffi::rd_kafka_topic_t,
-        name: &str,
-        records: &Outgoing,
-        rows: &[usize],
-        round: Round,
-        first: u64,
-        deadline: Deadline,
-    ) -> Result<()> {
+    fn send_singly(&self, sending: &Sending<'_>, rows: &[usize]) -> Result<()> {
         for &row in rows {
             loop {
-                let code = self.produce(topic, records, row, round.opaque(first + row as u64))?;
+                let code = self.produce(sending, row)?;
                 match code {
                     Code::RD_KAFKA_RESP_ERR_NO_ERROR => break,
-                    Code::RD_KAFKA_RESP_ERR__QUEUE_FULL => self.wait_for_room(deadline)?,
+                    Code::RD_KAFKA_RESP_ERR__QUEUE_FULL => self.wait_for_room(sending.deadline)?,
                     code => {
-                        self.refuse(code, name, records, row, first)?;
+                        self.refuse(code, sending, row)?;
                         break;
                     }
                 }
@@ -183,27 +188,24 @@ impl Producer {
     }
 
     /// Hand one record with its headers to the library.
-    fn produce(
-        &self,
-        topic: *mut ffi::rd_kafka_topic_t,
-        records: &Outgoing,
-        row: usize,
-        opaque: *mut c_void,
-    ) -> Result<Code> {
+    fn produce(&self, sending: &Sending<'_>, row: usize) -> Result<Code> {
+        let records = sending.records;
         let headers = records.headers(row);
         let names: Vec<_> = headers
             .iter()
             .map(|(name, _)| c_string(name))
             .collect::<Result<_>>()?;
         let mut arguments = vec![
-            vu(Vtype::RD_KAFKA_VTYPE_RKT, |u| u.rkt = topic),
+            vu(Vtype::RD_KAFKA_VTYPE_RKT, |u| u.rkt = sending.topic),
             vu(Vtype::RD_KAFKA_VTYPE_PARTITION, |u| {
                 u.i32_ = records.partition(row);
             }),
             vu(Vtype::RD_KAFKA_VTYPE_MSGFLAGS, |u| {
                 u.i = ffi::RD_KAFKA_MSG_F_COPY;
             }),
-            vu(Vtype::RD_KAFKA_VTYPE_OPAQUE, |u| u.ptr = opaque),
+            vu(Vtype::RD_KAFKA_VTYPE_OPAQUE, |u| {
+                u.ptr = sending.opaque(row);
+            }),
             vu(Vtype::RD_KAFKA_VTYPE_KEY, |u| {
                 u.mem = memory(records.key(row));
             }),
@@ -235,27 +237,22 @@ impl Producer {
     }
 
     /// Note a record that the library refused; an error where it will refuse every other one too.
-    fn refuse(
-        &self,
-        code: Code,
-        topic: &str,
-        records: &Outgoing,
-        row: usize,
-        first: u64,
-    ) -> Result<()> {
-        let kind = Kind::of(code);
+    fn refuse(&self, code: Code, sending: &Sending<'_>, row: usize) -> Result<()> {
+        let records = sending.records;
         if matches!(
             code,
             Code::RD_KAFKA_RESP_ERR__FATAL | Code::RD_KAFKA_RESP_ERR__STATE
         ) {
-            return Err(self.client.error(code, &format!("writing to {topic}")));
+            return Err(self
+                .client
+                .error(code, &format!("writing to {}", sending.name)));
         }
         self.client.deliveries().refuse(Failure {
-            kind,
+            kind: Kind::of(code),
             text: describe(code),
-            topic: topic.to_owned(),
+            topic: sending.name.to_owned(),
             partition: records.partition(row),
-            row: first + row as u64,
+            row: sending.first + row as u64,
             bytes: parts(records.key(row)).1 + parts(records.value(row)).1,
         });
         Ok(())

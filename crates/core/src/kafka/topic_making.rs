@@ -1,14 +1,13 @@
 //! Making topics, and how they are configured.
 
-use std::ptr;
 use std::time::Duration;
 
 use rdkafka::bindings as ffi;
 use rdkafka::bindings::rd_kafka_ResourceType_t as ResourceType;
 use rdkafka::bindings::rd_kafka_admin_op_t as AdminOp;
-use rdkafka::bindings::rd_kafka_event_t as Event;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 
+use super::admin;
 use super::client::Client;
 use super::error::{KafkaError, Kind, Result, text};
 use super::list::c_string;
@@ -44,7 +43,7 @@ pub fn make(
             ffi::rd_kafka_NewTopic_set_config(topic, key.as_ptr(), value.as_ptr());
         }
         let during = format!("making the topic {name}");
-        let answer = asked(
+        let answer = admin::asked(
             client,
             AdminOp::RD_KAFKA_ADMIN_OP_CREATETOPICS,
             timeout,
@@ -83,7 +82,7 @@ pub fn config(client: &Client, name: &str, timeout: Duration) -> Result<Vec<(Str
             ResourceType::RD_KAFKA_RESOURCE_TOPIC,
             c_name.as_ptr(),
         );
-        let answer = asked(
+        let answer = admin::asked(
             client,
             AdminOp::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
             timeout,
@@ -141,20 +140,8 @@ pub fn brokers(client: &Client, timeout: Duration) -> Result<usize> {
 }
 
 fn replicas_now(client: &Client, name: &str, timeout: Duration) -> Result<(usize, usize)> {
-    let mut metadata = ptr::null();
-    // SAFETY: the client is alive; metadata that was given has its counts and is destroyed once.
-    unsafe {
-        let code = ffi::rd_kafka_metadata(
-            client.as_ptr(),
-            1,
-            ptr::null_mut(),
-            &raw mut metadata,
-            millis(timeout),
-        );
-        if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(client.error(code, "asking for brokers"));
-        }
-        let all = &*metadata;
+    // SAFETY: the metadata has as many of everything as its counts say.
+    admin::metadata(client, timeout, "asking for brokers", |all| unsafe {
         let found = (0..all.topic_cnt as usize)
             .map(|index| &*all.topics.add(index))
             .find(|topic| {
@@ -163,10 +150,8 @@ fn replicas_now(client: &Client, name: &str, timeout: Duration) -> Result<(usize
                     && (*topic.partitions).leader >= 0
             })
             .map_or(0, |topic| (*topic.partitions).replica_cnt as usize);
-        let brokers = all.broker_cnt as usize;
-        ffi::rd_kafka_metadata_destroy(metadata);
-        Ok((brokers, found))
-    }
+        (all.broker_cnt as usize, found)
+    })
 }
 
 /// Give the name that the cluster has for itself.
@@ -181,44 +166,5 @@ pub fn cluster_id(client: &Client, timeout: Duration) -> Result<String> {
         let found = text(id);
         ffi::rd_kafka_mem_free(client.as_ptr(), id.cast());
         Ok(found)
-    }
-}
-
-/// Ask the brokers something, and wait for the answer.
-///
-/// # Safety
-/// `ask` and `answer` use the library as it wants to be used.
-unsafe fn asked<T>(
-    client: &Client,
-    what: AdminOp,
-    timeout: Duration,
-    during: &str,
-    ask: impl FnOnce(*mut ffi::rd_kafka_AdminOptions_t, *mut ffi::rd_kafka_queue_t),
-    answer: impl FnOnce(*mut Event) -> Result<T>,
-) -> Result<T> {
-    // SAFETY: the client is alive; options, queue and event are destroyed once, after their use.
-    unsafe {
-        let options = ffi::rd_kafka_AdminOptions_new(client.as_ptr(), what);
-        let wait = millis(timeout).max(1);
-        ffi::rd_kafka_AdminOptions_set_request_timeout(options, wait, ptr::null_mut(), 0);
-        let queue = ffi::rd_kafka_queue_new(client.as_ptr());
-        ask(options, queue);
-        let event = ffi::rd_kafka_queue_poll(queue, wait.saturating_add(1000));
-        let answered = if event.is_null() {
-            Err(client.error(Code::RD_KAFKA_RESP_ERR__TIMED_OUT, during))
-        } else {
-            let code = ffi::rd_kafka_event_error(event);
-            let answered = if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-                client.health().answered();
-                answer(event)
-            } else {
-                Err(client.error(code, during))
-            };
-            ffi::rd_kafka_event_destroy(event);
-            answered
-        };
-        ffi::rd_kafka_queue_destroy(queue);
-        ffi::rd_kafka_AdminOptions_destroy(options);
-        answered
     }
 }

@@ -1,12 +1,13 @@
 //! Which topics there are, with their identities.
 
 use std::ffi::CString;
-use std::ptr;
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as ffi;
+use rdkafka::bindings::rd_kafka_admin_op_t as AdminOp;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 
+use super::admin;
 use super::client::Client;
 use super::error::{KafkaError, Kind, Result, text};
 use super::list::c_string;
@@ -26,27 +27,12 @@ pub struct Topic {
 
 /// Give the names of all topics.
 pub fn names(client: &Client, timeout: Duration) -> Result<Vec<String>> {
-    let mut metadata = ptr::null();
-    // SAFETY: the client is alive; metadata that was given has its counts and is destroyed once.
-    unsafe {
-        let code = ffi::rd_kafka_metadata(
-            client.as_ptr(),
-            1,
-            ptr::null_mut(),
-            &raw mut metadata,
-            millis(timeout),
-        );
-        if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(client.error(code, "listing topics"));
-        }
-        let count = (*metadata).topic_cnt as usize;
-        let found = (0..count)
-            .map(|index| text((*(*metadata).topics.add(index)).topic))
-            .collect();
-        ffi::rd_kafka_metadata_destroy(metadata);
-        client.health().answered();
-        Ok(found)
-    }
+    // SAFETY: the metadata has as many topics as its count says.
+    admin::metadata(client, timeout, "listing topics", |all| unsafe {
+        (0..all.topic_cnt as usize)
+            .map(|index| text((*all.topics.add(index)).topic))
+            .collect()
+    })
 }
 
 /// Describe topics, in the order of the names.
@@ -60,54 +46,27 @@ pub fn describe(client: &Client, names: &[String], timeout: Duration) -> Result<
         .collect::<Result<_>>()?;
     let mut pointers: Vec<*const std::ffi::c_char> =
         names.iter().map(|name| name.as_ptr()).collect();
-    // SAFETY: the client is alive; collection, options, queue and event are destroyed once, after their use.
+    // SAFETY: the names are alive; the collection is destroyed once, after its use.
     unsafe {
         let collection =
             ffi::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-        let options = ffi::rd_kafka_AdminOptions_new(
-            client.as_ptr(),
-            ffi::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        let found = admin::asked(
+            client,
+            AdminOp::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+            timeout,
+            "describing topics",
+            |options, queue| {
+                ffi::rd_kafka_DescribeTopics(client.as_ptr(), collection, options, queue);
+            },
+            |event| {
+                let result = ffi::rd_kafka_event_DescribeTopics_result(event);
+                let mut count = 0;
+                let topics = ffi::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+                Ok((0..count).map(|index| topic(*topics.add(index))).collect())
+            },
         );
-        ffi::rd_kafka_AdminOptions_set_request_timeout(
-            options,
-            millis(timeout).max(1),
-            ptr::null_mut(),
-            0,
-        );
-        let queue = ffi::rd_kafka_queue_new(client.as_ptr());
-        ffi::rd_kafka_DescribeTopics(client.as_ptr(), collection, options, queue);
-        let event = ffi::rd_kafka_queue_poll(queue, millis(timeout).saturating_add(1000));
-        let found = if event.is_null() {
-            Err(client.error(Code::RD_KAFKA_RESP_ERR__TIMED_OUT, "describing topics"))
-        } else {
-            described(client, event)
-        };
-        if !event.is_null() {
-            ffi::rd_kafka_event_destroy(event);
-        }
-        ffi::rd_kafka_queue_destroy(queue);
-        ffi::rd_kafka_AdminOptions_destroy(options);
         ffi::rd_kafka_TopicCollection_destroy(collection);
         found
-    }
-}
-
-/// Take the topics out of an event.
-///
-/// # Safety
-/// The event is alive.
-unsafe fn described(client: &Client, event: *mut ffi::rd_kafka_event_t) -> Result<Vec<Topic>> {
-    // SAFETY: the event and all that is in it are alive.
-    unsafe {
-        let code = ffi::rd_kafka_event_error(event);
-        if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(client.error(code, "describing topics"));
-        }
-        client.health().answered();
-        let result = ffi::rd_kafka_event_DescribeTopics_result(event);
-        let mut count = 0;
-        let topics = ffi::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        Ok((0..count).map(|index| topic(*topics.add(index))).collect())
     }
 }
 
