@@ -3,52 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from millstream.control.batch_inputs import BatchInputs
 from millstream.control.batch_report import BatchReport
 from millstream.control.durability import Durability, state_digest
 from millstream.control.input_digests import input_digests
 from millstream.control.instructions import PlanBatch
+from millstream.control.open_batch import OpenBatch
 from millstream.control.recovered import Recovered
 from millstream.control.silent_runs import SilentRuns
 from millstream.environment.clock import Clock
 from millstream.environment.logger import logger
-from millstream.errors import DataError, MillstreamError, UserCodeError
+from millstream.errors import DataError
 from millstream.execution.backend import Backend
 from millstream.execution.scheduler import Scheduler
 from millstream.graph.batch_run import BatchRun
 from millstream.graph.graph import Graph
-from millstream.graph.inputs import FeedInput, InputNode, PlannedInput, QueueInput, SourceInput
 from millstream.graph.outputs import Output
 from millstream.model.batch import Batch, BatchInput
-from millstream.model.ports.block_feed import Block
 from millstream.model.ports.rate_controller import BatchMeasured
-from millstream.model.ports.replayable_source import Plan, ReplayableSource
 from millstream.model.ports.sink import SinkLineage
-from millstream.model.positions import newest_position
 from millstream.observe.event_bus import EventBus
-from millstream.observe.events import BatchStep, SourceReported
-from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchPrepared, InputPlan, SplitPlan
+from millstream.observe.events import BatchStep
+from millstream.recovery.decisions import BatchDone, BatchPlanned, BatchPrepared
 from millstream.recovery.journal import Journal
-
-
-@dataclass(slots=True)
-class _Work:
-    """One batch from its plan to its end."""
-
-    start_ms: int
-    report: BatchReport
-    planned: dict[str, PlannedInput] = field(default_factory=dict)
-    positions: dict[str, Any] = field(default_factory=dict)
-    inputs: tuple[InputPlan, ...] = ()
-    prepared: BatchPrepared | None = None
-    error: BaseException | None = None
-    batch: Batch | None = None
-    run: BatchRun | None = None
-    staged: dict[str, Any] = field(default_factory=dict)
-    invalid_before: dict[str, int] = field(default_factory=dict)
-    is_resumed: bool = False
 
 
 class BatchWork:
@@ -61,6 +40,9 @@ class BatchWork:
         bus: hears what happens to batches.
         clock: stamps it.
         durability: keeps the program in its checkpoint; None: there is no checkpoint.
+
+    Attributes:
+        inputs: what they give to batches.
     """
 
     def __init__(
@@ -81,15 +63,9 @@ class BatchWork:
         self._zero_ms = 0
         self._outputs = {output.name: output for output in graph.outputs}
         self._memory = list(graph.memory_nodes)
-        self._source_inputs = [node for node in graph.inputs if isinstance(node, SourceInput)]
-        # Those that may find, in the tasks, that something is no record.
-        feeds = [(node.name, node.feed.reads) for node in graph.inputs if isinstance(node, FeedInput)]
-        self._reads = {node.name: node.source for node in self._source_inputs}
-        self._reads.update((name, reads) for name, reads in feeds if reads is not None)
-        self._blocks: dict[str, dict[int, Block]] = {node.name: {} for node in graph.inputs}
-        self._positions: dict[str, Any] = {} if durability is None else dict(durability.positions)
+        self.inputs = BatchInputs(graph, bus, clock, {} if durability is None else durability.positions)
         self._committed: dict[str, int | None] = {}
-        self._works: dict[int, _Work] = {}
+        self._works: dict[int, OpenBatch] = {}
 
     @property
     def keeps_blocks(self) -> bool:
@@ -113,9 +89,7 @@ class BatchWork:
         """
         opened: list[Callable[[], None]] = []
         try:
-            for node in self._source_inputs:
-                node.source.open(self._positions.get(node.name))
-                opened.append(node.source.close)
+            self.inputs.open(opened)
             notes = notes or {}
             removed = tuple(note for name, note in notes.items() if name not in self._outputs)
             for output in self._graph.outputs:
@@ -135,7 +109,7 @@ class BatchWork:
     def resume(self, recovered: Recovered) -> None:
         """Take over a batch that an earlier driver planned and did not finish."""
         plan = recovered.plan
-        work = _Work(plan.start_ms, BatchReport(plan.time_ms, self._bus, self._clock))
+        work = OpenBatch(plan.start_ms, BatchReport(plan.time_ms, self._bus, self._clock))
         work.planned = dict(recovered.planned)
         work.inputs = plan.inputs
         work.prepared = recovered.prepared
@@ -159,10 +133,6 @@ class BatchWork:
         if durability is not None and durability.repeats:
             durability.repeat(SilentRuns(self._graph, self._backend, zero_ms, durability.divergences.compare).run)
 
-    def hold(self, name: str, block_id: int, block: Block) -> None:
-        """Keep a block until the batch that gets it is done."""
-        self._blocks[name][block_id] = block
-
     def plan(self, instruction: PlanBatch) -> Mapping[str, int]:
         """Ask every input what belongs to the batch, and write it to the journal.
 
@@ -172,44 +142,17 @@ class BatchWork:
         time_ms = instruction.time_ms
         work = self._works.get(time_ms)
         if work is None:
-            work = self._works[time_ms] = _Work(instruction.start_ms, BatchReport(time_ms, self._bus, self._clock))
-        try:
-            for node in self._graph.inputs:
-                if node.name not in work.planned:
-                    work.planned[node.name] = self._planned(node, instruction, work)
-        finally:
-            self._post_reports()
-        work.inputs = tuple(_input_plan(name, instruction, work) for name in work.planned)
+            work = self._works[time_ms] = OpenBatch(instruction.start_ms, BatchReport(time_ms, self._bus, self._clock))
+        self.inputs.plan(instruction, work)
         durability = self._durability
         if durability is not None:
             durability.before_plan()
         self._journal.append(BatchPlanned(time_ms, instruction.start_ms, time_ms, work.inputs))
         if durability is not None:
             durability.after_plan()
-        self._positions.update(work.positions)
+        self.inputs.go_on_behind(work)
         work.report.submit(work.planned)
         return {name: planned.records for name, planned in work.planned.items() if planned.records is not None}
-
-    def _post_reports(self) -> None:
-        """Tell listeners what the sources have to tell."""
-        for node in self._source_inputs:
-            for report in node.source.reports():
-                if SourceReported in self._bus.heard:
-                    self._bus.post(
-                        SourceReported(node.name, report.kind, report.message, report.records, self._clock.wall_ms())
-                    )
-
-    def _planned(self, node: InputNode, instruction: PlanBatch, work: _Work) -> PlannedInput:
-        if isinstance(node, FeedInput):
-            held = self._blocks[node.name]
-            blocks = [held[block_id] for block_id in instruction.blocks.get(node.name, ())]
-            return PlannedInput.of_blocks(blocks, node.feed.lags(blocks))
-        if isinstance(node, SourceInput):
-            plan = _plan_of(node, instruction.time_ms, self._positions.get(node.name))
-            work.positions[node.name] = plan.position
-            return PlannedInput.of_splits(plan.splits, plan.lags)
-        assert isinstance(node, QueueInput)
-        return node.plan()
 
     def run(self, time_ms: int, attempt: int, outputs: tuple[str, ...]) -> None:
         """Run the tasks of the batch: memory nodes take it in, outputs are staged.
@@ -219,7 +162,7 @@ class BatchWork:
         """
         work = self._works[time_ms]
         work.report.start(attempt)
-        work.invalid_before = {name: source.invalid for name, source in self._reads.items()}
+        work.invalid_before = self.inputs.invalid()
         batch = work.batch = Batch(
             time_ms,
             attempt,
@@ -237,7 +180,7 @@ class BatchWork:
         self._graph.remembered.complete(run, self._graph.nodes)
         self._prepare(work, time_ms, attempt)
 
-    def _prepare(self, work: _Work, time_ms: int, attempt: int) -> None:
+    def _prepare(self, work: OpenBatch, time_ms: int, attempt: int) -> None:
         """Journal that the attempt is complete, with what it changed in the state."""
         durability = self._durability
         if durability is None:
@@ -254,7 +197,7 @@ class BatchWork:
         else:
             self._journal.note(prepared)
 
-    def _stage(self, output: Output, run: BatchRun, work: _Work) -> None:
+    def _stage(self, output: Output, run: BatchRun, work: OpenBatch) -> None:
         work.report.start_output(output)
         try:
             work.staged[output.name] = output.stage(run)
@@ -296,12 +239,6 @@ class BatchWork:
             raise error from work.error
         self._release(work, time_ms)
 
-    def set_rate(self, name: str, records_per_s: float | None, span_ms: float) -> None:
-        """Limit the batches of a source from the next plan on."""
-        for node in self._source_inputs:
-            if node.name == name:
-                node.set_controlled_rate(records_per_s, span_ms)
-
     def finish(self, time_ms: int) -> BatchMeasured | None:
         """Write the end of the batch, and let go of everything that only it needed; may be repeated when it failed.
 
@@ -316,40 +253,21 @@ class BatchWork:
                 node.commit(time_ms)
         if work.run is not None:
             self._graph.remembered.add(work.run)
-        for source in self._sources():
-            source.done(time_ms)
-        self._post_reports()
-        read = self._read(work, time_ms)
-        work.report.complete(self._outputs, read, self._invalid(work))
+        self.inputs.done(time_ms)
+        read = self.inputs.counted_by_reading(work, time_ms)
+        work.report.complete(self._outputs, read, self.inputs.invalid_of(work))
         self._release(work, time_ms)
         if self._durability is not None and not work.is_resumed:
             self._durability.tell_first(time_ms)
         return None if work.is_resumed else work.report.measured(self._graph.interval_ms, read)
 
-    def _release(self, work: _Work, time_ms: int) -> None:
+    def _release(self, work: OpenBatch, time_ms: int) -> None:
         """Let go of what only a batch needed that has ended."""
         if self._durability is None or self._durability.logs_state:
-            for source in self._sources():
-                source.release(time_ms)
+            self.inputs.release(time_ms)
         if self._durability is not None:
             self._durability.done(time_ms, [number for plan in work.inputs for number in plan.blocks])
         del self._works[time_ms]
-
-    def _read(self, work: _Work, time_ms: int) -> dict[str, int]:
-        """Count what only reading could count."""
-        counts: dict[str, int] = {}
-        for node in self._source_inputs:
-            planned = work.planned[node.name]
-            if planned.records is None and (count := node.reads.records(time_ms, planned.splits)) is not None:
-                counts[node.name] = count
-        return counts
-
-    def _invalid(self, work: _Work) -> dict[str, int]:
-        counts = {name: planned.invalid for name, planned in work.planned.items() if planned.invalid}
-        for name, source in self._reads.items():
-            if count := source.invalid - work.invalid_before.get(name, 0):
-                counts[name] = counts.get(name, 0) + count
-        return counts
 
     def roll_back(self, time_ms: int, outputs: tuple[str, ...]) -> None:
         """Undo an attempt: state, windows and staged output."""
@@ -367,13 +285,6 @@ class BatchWork:
                     # Why not raised: nobody follows what was staged, and the error of the attempt must not be lost.
                     logger.exception("The output %s could not discard what a failed attempt had staged.", name)
 
-    def release_blocks(self, instruction: PlanBatch) -> None:
-        """Forget the blocks of a batch that is planned: its plan holds them from now on."""
-        for name, ids in instruction.blocks.items():
-            held = self._blocks[name]
-            for block_id in ids:
-                held.pop(block_id, None)
-
     def close(self, *, in_order: bool) -> None:
         """Close sources and outputs and drop the state; one that raises is logged and does not stop the others.
 
@@ -385,7 +296,7 @@ class BatchWork:
             # Without a state log the live tables are written: what a batch put in that is not done must not be in them.
             closers += [self._undo_open, self._durability.write_checkpoint] if in_order else []
             closers.append(self._durability.close)
-        closers += [source.close for source in self._sources()]
+        closers += self.inputs.closers()
         if self._memory:
             closers.append(self._backend.drop_state)
         _close([*closers, *(output.close for output in self._graph.outputs)])
@@ -398,28 +309,6 @@ class BatchWork:
                 for node in self._memory:
                     node.roll_back(time_ms)
 
-    def _sources(self) -> list[ReplayableSource[Any]]:
-        return [node.source for node in self._source_inputs]
-
-
-def _plan_of(node: SourceInput, time_ms: int, after: Any) -> Plan:
-    try:
-        return node.source.plan(time_ms, after, node.batch_limit)
-    except UserCodeError as error:
-        # A source does not know by which method it came into the program, nor where.
-        error.operator, error.site = node.label.operator, node.label.site
-        raise
-    except MillstreamError:
-        raise
-    except Exception as error:
-        raise UserCodeError(
-            f"The source {node.source.name} raised {type(error).__name__} in plan: {error}",
-            operator=node.label.operator,
-            site=node.label.site,
-            detail=f"{node.label.operator} was added at {node.label.site}.",
-            hint="The traceback of the cause shows the line.",
-        ) from error
-
 
 def _close(closers: Iterable[Callable[[], None]]) -> None:
     for close in closers:
@@ -427,11 +316,3 @@ def _close(closers: Iterable[Callable[[], None]]) -> None:
             close()
         except Exception:
             logger.exception("Closing a source, a sink, the state or the checkpoint failed.")
-
-
-def _input_plan(name: str, instruction: PlanBatch, work: _Work) -> InputPlan:
-    splits = tuple(SplitPlan(split.data, split.records, split.description) for split in work.planned[name].splits)
-    position = work.positions.get(name)
-    for block in work.planned[name].blocks:
-        position = newest_position(block.position, position)
-    return InputPlan(name, instruction.blocks.get(name, ()), splits, position)

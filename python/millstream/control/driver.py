@@ -130,7 +130,7 @@ class Driver:
             self._bus.post(StreamingStarted(self._clock.wall_ms(), self._program.interval_ms))
         self._posted.append(self._program)
         for fact, block in self._left_blocks:
-            self._batches.hold(fact.input, fact.block_id, block)
+            self._batches.inputs.hold(fact.input, fact.block_id, block)
             self._posted.append(fact)
         self._left_blocks = ()
         self._receivers.connect(self.post)
@@ -216,7 +216,7 @@ class Driver:
 
     def _store_blocks(self, until_ms: int) -> None:
         for fact, block in self._receivers.take(until_ms):
-            self._batches.hold(fact.input, fact.block_id, block)
+            self._batches.inputs.hold(fact.input, fact.block_id, block)
             self._handle(fact)
 
     def _take_facts(self) -> None:
@@ -256,7 +256,7 @@ class Driver:
             records = self._batches.plan(instruction)
         except Exception as error:
             return PlanFailed(time_ms, self._failed("plan", time_ms, error))
-        self._batches.release_blocks(instruction)
+        self._batches.inputs.release_blocks(instruction)
         return BatchPlanned(time_ms, records)
 
     def _run(self, instruction: RunBatch) -> Fact:
@@ -328,7 +328,7 @@ class Driver:
     def _set_rate(self, instruction: SetRate) -> None:
         name, records_per_s = instruction.input, instruction.records_per_s
         if not self._receivers.set_rate(name, records_per_s, instruction.span_ms):
-            self._batches.set_rate(name, records_per_s, instruction.span_ms)
+            self._batches.inputs.set_rate(name, records_per_s, instruction.span_ms)
         if RateChanged in self._bus.heard:
             self._bus.post(RateChanged(name, records_per_s, self._clock.wall_ms()))
 

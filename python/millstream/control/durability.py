@@ -5,10 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 from millstream.blocks.block_log import records_of
 from millstream.control.divergences import Divergences
+from millstream.control.logged_blocks import LoggedBlocks
 from millstream.control.rate.rate_memory import RateMemory
 from millstream.control.recovered import Recovered
 from millstream.control.recovery_policies import RecoveryPolicies
@@ -16,15 +18,13 @@ from millstream.control.start_progress import StartProgress
 from millstream.encoding.rows import Frame
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
-from millstream.errors import ConfigurationError, DataError, IncompatibleCheckpointError
+from millstream.errors import ConfigurationError, IncompatibleCheckpointError
 from millstream.execution.backend import Backend
 from millstream.graph.durable_state import DurableState
 from millstream.graph.graph import Graph
-from millstream.graph.inputs import FeedInput, PlannedInput, QueueInput, SourceInput
+from millstream.graph.inputs import FeedInput, QueueInput, SourceInput
 from millstream.model.ports.block_feed import Block
 from millstream.model.ports.rate_controller import RateController
-from millstream.model.ports.replayable_source import Split
-from millstream.model.positions import is_repeated, newest_position
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import BatchSkipped as BatchSkippedEvent
 from millstream.observe.events import CheckpointFailed, StateRestored
@@ -40,7 +40,6 @@ from millstream.recovery.decisions import (
     CheckpointWritten,
     Digest,
     DriverStarted,
-    InputPlan,
     SinksOpened,
     StateDelta,
 )
@@ -66,7 +65,6 @@ class Durability:
 
     Attributes:
         recovered: the batch that was left undone, or None.
-        blocks: blocks that no batch had, by input, oldest first.
         divergences: compares batches that run again with what they were.
     """
 
@@ -100,10 +98,8 @@ class Durability:
         # With state_log=False: the blocks of batches that run again as long as an older checkpoint may be needed.
         self._kept: dict[int, list[int]] = {}
         self.recovered: Recovered | None = None
-        self.blocks: dict[str, list[Block]] = {}
-        self._planned_blocks: dict[int, Block] = {}
+        self._logged: LoggedBlocks | None = None
         self._to_repeat: list[tuple[BatchPlanned, BatchPrepared | None]] = []
-        self._stored_positions: dict[str, Any] = {}
         self._rates = RateMemory({}, {})
 
     @property
@@ -115,6 +111,11 @@ class Durability:
     def repeats(self) -> bool:
         """Whether there are batches to be run again for their state alone."""
         return bool(self._to_repeat)
+
+    @property
+    def blocks(self) -> Mapping[str, Sequence[Block]]:
+        """Blocks that no batch had, by input, oldest first."""
+        return {} if self._logged is None else self._logged.unplanned
 
     @property
     def epoch(self) -> int:
@@ -178,13 +179,13 @@ class Durability:
             self._progress.tell("reading state", 0)
             self._load(stored_program)
         self._progress.tell("reading blocks", 0)
-        self._find_blocks()
+        self._logged = self._find_blocks()
         if state_ms is not None and _form(stored_program) != _form(started.program):
             self.journal.append(self._writer.rewrite(self._snapshot(state_ms), started.program), started)
         else:
             self.journal.append(started)
         if history.undone is not None:
-            self._claim_undone(history.undone, history.prepared)
+            self._claim_undone(history.undone, history.prepared, self._logged)
         if stored_program is not None:
             self._waits_for_first = True
             spent_ms = self._clock.monotonic_ms() - began_ms
@@ -203,17 +204,17 @@ class Durability:
         Args:
             run: runs one batch for its state alone.
         """
+        logged, undone = self._logged, self.journal.history.undone
+        assert logged is not None  # Invariant: the checkpoint was taken over.
         began_ms = self._clock.monotonic_ms()
         self._state.note_downtimes(self.journal.history.downtimes)
         for number, (plan, prepared) in enumerate(self._to_repeat):
             self._progress.tell("replaying batches", number, len(self._to_repeat))
-            run(Recovered(plan, self._planned_inputs(plan), prepared, plan.attempt))
+            run(Recovered(plan, logged.planned_inputs(plan), prepared, plan.attempt))
         spent_ms = self._clock.monotonic_ms() - began_ms
         logger.info("Ran %d batches again for their state in %.2f s.", len(self._to_repeat), spent_ms / 1000.0)
         self._to_repeat = []
-        undone = () if self.journal.history.undone is None else self.journal.history.undone.inputs
-        wanted = {number for plan in undone for number in plan.blocks}
-        self._planned_blocks = {number: self._planned_blocks[number] for number in sorted(wanted)}
+        logged.forget_all_but(() if undone is None else (undone,))
         # So that a program that crashes again and again does not run more and more of them.
         done_ms = self.journal.history.done_ms
         assert done_ms is not None  # Invariant: those were done.
@@ -247,66 +248,21 @@ class Durability:
             stored={table: stored[was] for table, was in matching.pairs.items()},
         )
 
-    def _find_blocks(self) -> None:
-        """Sort the blocks of the write-ahead log: those of the undone batch, those that none had, and the rest.
-
-        A block that no batch had comes a second time when its position is not behind those that batches had: then its
-        sender got no answer, and sent it again. Blocks are planned in the order of their positions.
-        """
-        history, log = self.journal.history, self.checkpoint.blocks
-        undone = () if history.undone is None else history.undone.inputs
-        wanted = {number for plan in undone for number in plan.blocks}
-        wanted |= {number for plan, _ in self._to_repeat for given in plan.inputs for number in given.blocks}
+    def _find_blocks(self) -> LoggedBlocks:
+        history = self.journal.history
+        again = [plan for plan, _ in self._to_repeat]
+        if history.undone is not None:
+            again.append(history.undone)
         self._kept = {
             plan.time_ms: [number for given in plan.inputs for number in given.blocks] for plan, _ in history.unlogged
         }
-        kept = {number for numbers in self._kept.values() for number in numbers}
-        feeds = {node.name for node in self._graph.inputs if isinstance(node, FeedInput)}
-        newest = dict(history.block_positions)
-        taken: dict[int, Block] = {}
-        for stored in log.stored():
-            name = stored.input
-            if stored.number in wanted:
-                log.hold(stored.number)
-                taken[stored.number] = stored.block()
-            elif stored.number in kept:
-                log.hold(stored.number)
-            elif stored.number not in history.blocks:
-                if name in feeds and not is_repeated(stored.position, newest.get(name)):
-                    log.hold(stored.number)
-                    self.blocks.setdefault(name, []).append(stored.block())
-                    newest[name] = newest_position(stored.position, newest.get(name))
-                else:
-                    history.blocks.add([stored.number])
-        self._planned_blocks = taken
-        self._stored_positions = newest
+        return LoggedBlocks(self._graph, self.checkpoint, again, chain.from_iterable(self._kept.values()))
 
-    def _claim_undone(self, plan: BatchPlanned, prepared: BatchPrepared | None) -> None:
+    def _claim_undone(self, plan: BatchPlanned, prepared: BatchPrepared | None, logged: LoggedBlocks) -> None:
         attempt = max(plan.attempt, -1 if prepared is None else prepared.attempt) + 1
         again = BatchPlanned(plan.time_ms, plan.start_ms, plan.end_ms, plan.inputs, attempt)
         self.journal.append(again)
-        self.recovered = Recovered(again, self._planned_inputs(plan), prepared, attempt)
-
-    def _planned_inputs(self, plan: BatchPlanned) -> dict[str, PlannedInput]:
-        plans = {given.input: given for given in plan.inputs}
-        return {
-            node.name: self._planned(node, plans.get(node.name, InputPlan(node.name))) for node in self._graph.inputs
-        }
-
-    def _planned(self, node: Any, plan: InputPlan) -> PlannedInput:
-        if isinstance(node, SourceInput):
-            return PlannedInput.of_splits(
-                [Split(split.data, split.records, split.description) for split in plan.splits]
-            )
-        missing = [number for number in plan.blocks if number not in self._planned_blocks]
-        if missing:
-            raise DataError(
-                "Blocks of a batch that was planned are not in the write-ahead log.",
-                detail=f"The input {node.name} had the blocks {list(plan.blocks)}; of these {missing} are missing.",
-                hint="Restore the folder wal/ of the checkpoint from a copy, or skip the batch: "
-                "millstream checkpoint skip.",
-            )
-        return PlannedInput.of_blocks([self._planned_blocks[number] for number in plan.blocks])
+        self.recovered = Recovered(again, logged.planned_inputs(plan), prepared, attempt)
 
     def sinks_opened(self, committed: Mapping[str, int | None], notes: Mapping[str, Any], begin_ms: int) -> None:
         """Journal what the sinks say, and refuse one that knows more than the journal; a downtime ends here.
@@ -339,7 +295,7 @@ class Durability:
 
     def persist_feeds(self) -> None:
         """Tell every feed that its blocks have to be durable before they are acknowledged."""
-        positions = self._stored_positions
+        positions = {} if self._logged is None else self._logged.positions
         for node in self._graph.inputs:
             if isinstance(node, FeedInput):
                 node.feed.persist(node.name, self.checkpoint.blocks, positions.get(node.name))
