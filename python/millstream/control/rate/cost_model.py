@@ -95,6 +95,12 @@ class CostModel:
         place = self._places.get(input)
         return 0.0 if place is None else self._values[place]
 
+    def uncertainty(self, input: str) -> float:
+        """Give how uncertain the cost of a record is, as a share of it; 1.0 while nothing is known."""
+        place = self._places.get(input)
+        value = 0.0 if place is None else self._values[place]
+        return min(1.0, self._spread[place][place] ** 0.5 / value) if place is not None and value > 0.0 else 1.0
+
     def expected_ms(self, records: Mapping[str, float]) -> float:
         """Give the time that a batch of so many records is expected to take."""
         return self._values[0] + sum(self.cost_ms(name) * count for name, count in records.items())

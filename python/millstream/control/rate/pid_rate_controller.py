@@ -28,6 +28,16 @@ RATE_SHARE_LEAST = 0.25
 go on telling how fast the program is. And the share of the last limit that stays after a batch that was in time: a slow
 first batch of few records says little."""
 
+TURN_MOST = 0.1
+"""How much more than its part an input gets at most in its turn. Where several inputs give as much as they may, batch
+after batch, nothing else would tell what the records of each cost."""
+
+TURN_BY_UNCERTAINTY = 0.5
+"""The same by how uncertain the cost of its records is: where it is known, turns come to little."""
+
+LIMITED = 0.9
+"""An input that gave this share of its limit may have had more to give."""
+
 SMOOTHING = 0.3
 """Weight of the newest batch in the mean number of records of the other inputs."""
 
@@ -44,7 +54,9 @@ class PidRateController(RateController):
     it, as long as batches take a small part of their time; then up to ten times the largest batch so far. From one
     batch to the next it grows to between twice and ten times what it was.
 
-    Several inputs share the time of a batch: each gets what the others leave, or an equal part if that is more.
+    Several inputs share the time of a batch: each gets what the others leave, or an equal part if that is more. Two
+    that give as much as they may, batch after batch, would never show which of them is the dearer: so they take turns
+    in getting a little more, until that is known.
 
     Where overhead alone takes more than half of the interval, a batch takes as much longer as is needed for half
     of its time to be left for records: a slow sink costs delay, not throughput.
@@ -102,6 +114,7 @@ class PidRateController(RateController):
         self._given: float | None = None
         self._time_ms: int | None = None
         self._interval_ms = 0
+        self._turns = 0
         self._kept: Mapping[str, Any] | None = None
 
     def learnt(self) -> Any:
@@ -153,7 +166,7 @@ class PidRateController(RateController):
             return self._given
         model = self._learn(batch, total)
         self.span_ms = span_ms = max(float(batch.interval_ms), 2.0 * model.overhead_ms / self._utilization)
-        possible = self._possible(model, span_ms)
+        possible = self._possible(model, span_ms, self._turn(model, batch, covered_ms))
         if possible is None:
             self._rate = self._given = None
             return None
@@ -216,11 +229,27 @@ class PidRateController(RateController):
             return GROWTH_MOST
         return min(GROWTH_MOST, max(GROWTH_LEAST, self._utilization * span_ms / batch.processing_ms))
 
-    def _possible(self, model: CostModel, span_ms: float) -> float | None:
+    def _turn(self, model: CostModel, batch: BatchMeasured, covered_ms: int) -> float:
+        """Give what share of its part the input gets: inputs take turns in getting more, the others less meanwhile.
+
+        All controllers see the same batches, so they agree on whose turn it is.
+        """
+        sharing = sorted(name for name, mean in self._means.items() if mean >= 1.0)
+        self._turns += 1
+        if len(sharing) < 2 or self._input not in sharing or self._given is None:
+            return 1.0
+        limit = self._given * max(covered_ms, batch.interval_ms) / 1000.0
+        if batch.records.get(self._input, 0) < LIMITED * limit:
+            return 1.0
+        share = min(TURN_MOST, TURN_BY_UNCERTAINTY * model.uncertainty(self._input))
+        is_its_turn = sharing[self._turns % len(sharing)] == self._input
+        return 1.0 + share if is_its_turn else 1.0 - share / (len(sharing) - 1)
+
+    def _possible(self, model: CostModel, span_ms: float, share: float) -> float | None:
         """Give how many records of the input a batch may have; None: nothing limits it."""
         budget_ms = self._utilization * span_ms - model.overhead_ms
         others_ms = sum(model.cost_ms(name) * mean for name, mean in self._means.items() if name != self._input)
-        mine_ms = max(budget_ms - others_ms, budget_ms / max(1, len(self._means)))
+        mine_ms = share * max(budget_ms - others_ms, budget_ms / max(1, len(self._means)))
         cost_ms = model.cost_ms(self._input)
         by_cost = mine_ms / cost_ms if cost_ms > 0.0 else math.inf
         if self._initial_rate is None and not self._batch_max:
