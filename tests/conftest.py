@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,9 @@ __all__ = ["kafka", "kafka_cluster", "own_cluster", "three_brokers"]
 # The machine may be shared: how long an example takes says nothing about it.
 settings.register_profile("millstream", deadline=None, print_blob=True)
 settings.load_profile("millstream")
+
+# A shell has what it starts in the background ignore Ctrl-C; programs of the tests, and tests themselves, wait for it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _NUMBERS = itertools.count()
 
