@@ -14,10 +14,10 @@ from tests.simulation.programs import PROGRAMS
 KEPT = Path(__file__).with_name("kept_seeds.txt")
 
 
-def kept_seeds() -> list[tuple[str, int]]:
-    """Give the seeds that once failed, each with its program."""
+def kept_seeds(storage: str = "disk") -> list[tuple[str, int]]:
+    """Give the seeds that once failed with checkpoints on a kind of storage, each with its program."""
     lines = (line.split() for line in KEPT.read_text().splitlines() if line and not line.startswith("#"))
-    return [(name, int(seed)) for name, seed in lines]
+    return [(name, int(seed)) for name, seed, *on in lines if (on or ["disk"]) == [storage]]
 
 
 def run_seeds(name: str, seeds: Iterable[int], **options: Any) -> list[Outcome]:

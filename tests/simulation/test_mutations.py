@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ import pytest
 import millstream as ms
 from millstream.blocks import found_log
 from millstream.blocks.block_log import BlockLog
+from millstream.blocks.object_row import ObjectRow
 from millstream.control import durability
 from millstream.control.batch_work import BatchWork
 from millstream.control.durability import Durability
+from millstream.errors import FencedError
 from millstream.ingest import block_buffer
 from millstream.recovery import history
 from millstream.recovery.checkpoint_writer import CheckpointWriter
@@ -24,6 +27,7 @@ from millstream.recovery.log_journal import LogJournal
 from millstream.state.downtime import Downtime
 from millstream.state.table import StateTable
 from millstream.testing.simulation.connections import Connections
+from millstream.testing.simulation.objects import SimulatedBucket
 from millstream.testing.simulation.simulate import ALL_FAULTS, SimulationError, simulate
 from millstream.testing.simulation.simulation import Outcome
 from millstream.testing.simulation.table import SimulatedSink
@@ -229,6 +233,41 @@ MUTATIONS: dict[str, tuple[str, Callable[[Patch], None]]] = {
     "batches without a state log are not run again": ("unlogged", _nothing_repeated),
     "blocks that are to be read again are released": ("unlogged", _settled_without_checkpoint),
 }
+
+
+def _puts_unconditional(patch: Patch) -> None:
+    """An old driver that wakes up writes over what the new one has put."""
+    init = SimulatedBucket.__init__
+
+    def made(self: SimulatedBucket, clock: Any = None) -> None:
+        init(self, clock, conditional=False)
+
+    patch.setattr(SimulatedBucket, "__init__", made)
+
+
+def _refusals_ignored(patch: Patch) -> None:
+    """An append that is refused, because another driver has claimed the log, counts as made."""
+    put = ObjectRow.put
+
+    def made(self: ObjectRow, header: Any, data: bytes) -> None:
+        with suppress(FencedError):
+            put(self, header, data)
+
+    patch.setattr(ObjectRow, "put", made)
+
+
+OBJECT_MUTATIONS: dict[str, tuple[str, Callable[[Patch], None]]] = {
+    "puts are not conditional": ("two_sinks", _puts_unconditional),
+    "an append that is refused counts as made": ("two_sinks", _refusals_ignored),
+}
+
+
+@pytest.mark.parametrize("name", OBJECT_MUTATIONS)
+def test_the_lack_of_a_rule_on_an_object_store_is_found(name: str, monkeypatch: Patch) -> None:
+    program, mutate = OBJECT_MUTATIONS[name]
+    mutate(monkeypatch)
+    with pytest.raises(SimulationError):
+        run_seeds(program, range(BUDGET), storage="objects", faults=("crash", "pause"))
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

@@ -36,6 +36,19 @@ def test_new_seeds(name: str) -> None:
     assert sum(outcome.faults.total() for outcome in outcomes) > NEW_SEEDS
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_new_seeds_on_an_object_store(name: str) -> None:
+    """Old drivers are kept from the checkpoint by the lease and by conditional puts alone."""
+    seeds = max(1, NEW_SEEDS // 4)
+    outcomes = run_seeds(name, range(FIRST, FIRST + seeds), storage="objects")
+    assert sum(outcome.faults.total() for outcome in outcomes) > 0
+
+
+@pytest.mark.parametrize(("name", "seed"), kept_seeds("objects"))
+def test_a_seed_that_once_failed_on_an_object_store(name: str, seed: int) -> None:
+    run_seeds(name, [seed], storage="objects")
+
+
 @pytest.mark.parametrize(("name", "seed"), kept_seeds())
 def test_a_seed_that_once_failed(name: str, seed: int) -> None:
     run_seeds(name, [seed])

@@ -32,7 +32,7 @@ def open_log(
         lock: what `storage.lock` gave; not needed to read only.
         read_only: change nothing, as for a look at the checkpoint of a program that runs.
         segment_bytes: when a segment on a disk is full; None: as the storage has it.
-        environment: with it, the objects that were released are removed in a thread of their own.
+        environment: with it, the objects that were released are removed beside the caller.
 
     Raises:
         FencedError: on an object store: another driver has taken over since the lock was taken.
@@ -64,5 +64,5 @@ def open_log(
             raise InternalError(f"A log on an object store needs a lease, not a {type(lock).__name__}.")
         lock.check()
         owner = lock.owner
-    background = environment.start_thread if environment is not None else None
+    background = environment.run_aside if environment is not None else None
     return ObjectLog(storage, folder, owner, read_only=read_only, background=background)

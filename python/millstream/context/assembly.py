@@ -97,7 +97,7 @@ def assembled(
         first_ms = begin_ms if planned_ms is None else planned_ms
         started = _started(program, settings, controllers, zero_ms, first_ms, unfinished)
         number = None if durability is None else durability.number
-        receivers = ReceiverWork(graph, bus, clock, interval_ms, zero_ms, number)
+        receivers = ReceiverWork(graph, bus, clock, interval_ms, zero_ms, number, begin_ms + interval_ms)
         left = () if durability is None else _left_blocks(durability, begin_ms + interval_ms)
         tuning = ProcessTuning() if settings.process_tuning else None
         if tuning is not None:

@@ -165,7 +165,7 @@ def open_durability(
             tell_read=lambda read, of: progress.tell("reading the journal", read, of),
         )
         if begin is not None and checkpoint.is_new:
-            checkpoint.begin_from(*begin)
+            checkpoint.begin_from(*begin, continue_sinks=settings.continue_sinks)
         durability = Durability(
             graph,
             backend,

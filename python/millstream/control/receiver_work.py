@@ -33,6 +33,8 @@ class ReceiverWork:
         interval_ms: the batch interval.
         zero_ms: the zero time of the grid.
         number: gives each block that is taken its id; None: they are counted.
+        first_ms: the first batch time that is due. A block that is sealed at the very moment of the start, on the
+            grid, is of this one: an overdue batch before it must not have it before those that have waited longer.
 
     Attributes:
         all_ended: set once, when every feed has ended after `begin_stop`.
@@ -46,6 +48,7 @@ class ReceiverWork:
         interval_ms: int,
         zero_ms: int,
         number: Callable[[str, Block], int] | None = None,
+        first_ms: int = 0,
     ) -> None:
         self._inputs = {node.name: node for node in graph.inputs if isinstance(node, FeedInput)}
         self._feeds: dict[str, BlockFeed] = {name: node.feed for name, node in self._inputs.items()}
@@ -53,6 +56,7 @@ class ReceiverWork:
         self._clock = clock
         self._interval_ms = interval_ms
         self._zero_ms = zero_ms
+        self._first_ms = first_ms
         ids = itertools.count()
         self._number = number if number is not None else lambda name, block: next(ids)
         self._started: set[str] = set()
@@ -87,7 +91,8 @@ class ReceiverWork:
         """Drain every feed up to a batch time."""
         for name, feed in self._feeds.items():
             for block in feed.take(until_ms):
-                yield BlockStored(name, self._number(name, block), block.batch_ms, block.records), block
+                batch_ms = max(block.batch_ms, self._first_ms)
+                yield BlockStored(name, self._number(name, block), batch_ms, block.records), block
 
     def hold(self) -> None:
         """Have all feeds stop taking records in."""

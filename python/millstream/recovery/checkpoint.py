@@ -9,6 +9,7 @@ from dataclasses import replace
 from millstream._core import KEY_GROUPS
 from millstream.blocks.block_log import BlockLog
 from millstream.blocks.log import Log
+from millstream.blocks.opening import open_log
 from millstream.environment.lock import Lock
 from millstream.environment.storage import Storage
 from millstream.errors import CorruptSegmentError, IncompatibleCheckpointError
@@ -89,7 +90,7 @@ class Checkpoint:
             journal.close()
             raise
 
-    def begin_from(self, origin: Storage, savepoint: Savepoint) -> None:
+    def begin_from(self, origin: Storage, savepoint: Savepoint, *, continue_sinks: bool = False) -> None:
         """Begin a new checkpoint with the state and the positions of a savepoint.
 
         A crash in between leaves a checkpoint that no driver has run with: the next start does it again.
@@ -97,6 +98,7 @@ class Checkpoint:
         Args:
             origin: where the savepoint is.
             savepoint: what to begin with.
+            continue_sinks: its sinks take this program for the one of before, whose drivers all come before its own.
 
         Raises:
             CorruptSegmentError: a file that the savepoint needs is damaged or gone.
@@ -106,8 +108,9 @@ class Checkpoint:
         written = savepoint.written
         for name in written.files:
             self.storage.create(name, _read(origin, name))
+        epoch = _newest_epoch(origin, savepoint) if continue_sinks else 0
         # Blocks are numbered anew: this checkpoint has a write-ahead log of its own.
-        self.journal.append(replace(written, since=0, epoch=0, blocks=NumberSet().plain()))
+        self.journal.append(replace(written, since=0, epoch=epoch, blocks=NumberSet().plain()))
 
     @property
     def history(self) -> History:
@@ -171,6 +174,12 @@ def _read(storage: Storage, name: str) -> bytes:
             detail=f"{storage.place}/{name} is not there.",
             hint="Restore it from a copy, or start from a savepoint.",
         ) from error
+
+
+def _newest_epoch(origin: Storage, savepoint: Savepoint) -> int:
+    # Why not that of the savepoint alone: drivers that came after it have left larger ones in the sinks.
+    history = LogJournal(open_log(origin, JOURNAL_FOLDER, read_only=True)).history
+    return max(savepoint.written.epoch, history.epoch)
 
 
 def _refuse_without_identity(storage: Storage) -> None:

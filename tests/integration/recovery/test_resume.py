@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import add, sub
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from millstream.errors import (
     SinkUnavailableError,
     StorageUnavailableError,
 )
+from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
 from millstream.testing import ManualClock
 
 Seen = list[tuple[int, int, list[Any]]]
@@ -368,3 +369,49 @@ def test_a_sink_that_knows_of_later_batches_than_the_checkpoint_is_refused(tmp_p
     sink.newest_ms = 13_000
     with pytest.raises(IncompatibleCheckpointError, match=r"out has committed 13000; .* is 12000"):
         start(tmp_path / "a")
+
+
+class Sealed(BlockFeed):
+    """Gives blocks that were sealed for a batch time."""
+
+    name = "sealed"
+
+    def __init__(self, *blocks: Block) -> None:
+        self.blocks = list(blocks)
+
+    def start(self, *, interval_ms: int, zero_ms: int, notify: Callable[[FeedEvent], None]) -> None:
+        notify(FeedEvent("started"))
+
+    def take(self, until_ms: int) -> list[Block]:
+        taken = [block for block in self.blocks if block.batch_ms <= until_ms]
+        self.blocks = [block for block in self.blocks if block.batch_ms > until_ms]
+        return taken
+
+    def hold(self) -> None: ...
+    def resume(self) -> None: ...
+    def set_rate(self, records_per_s: float | None) -> None: ...
+    def restart(self) -> None: ...
+    def begin_stop(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_records_of_the_moment_of_the_start_come_after_those_that_waited(tmp_path: Path) -> None:
+    """At a time of the grid, at which an overdue slide of a window has a batch of its own."""
+    clock, seen = ManualClock(10.0), list[tuple[int, list[int]]]()
+
+    def started(*blocks: Block) -> ms.StreamingContext:
+        ssc = ms.StreamingContext(1.0, environment=ms.Environment(clock), checkpoint=tmp_path, name="moment")
+        numbers: ms.DStream[int] = ssc.stream(Sealed(*blocks))
+        numbers.window(4.0, 2.0).count().collect_to([])
+        numbers.collect_to(lambda rows, batch: seen.append((batch.time_ms, rows)))
+        ssc.start()
+        return ssc
+
+    ssc = started(Block([1], 1, 12_000))
+    clock.advance(1.0)
+    ssc.stop(graceful=False)
+    clock.advance(5.0)
+    ssc = started(Block([2], 1, 16_000), Block([3], 1, 17_000))
+    clock.advance(1.0)
+    ssc.stop(graceful=False)
+    assert [(time_ms, rows) for time_ms, rows in seen if rows] == [(17_000, [1, 2, 3])]

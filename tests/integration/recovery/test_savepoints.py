@@ -119,3 +119,25 @@ def test_an_operator_that_got_a_new_name_keeps_its_state_and_others_are_refused(
     for partitions in (3, 2):
         run("second", seen, ms.StateOptions(renamed_from="first"), partitions=partitions)
     assert seen == [[("n", 1)], [("n", 2)], [("n", 3)]]
+
+
+def test_a_program_from_a_savepoint_can_go_on_for_its_sinks(place: str, tmp_path: Path) -> None:
+    """Its drivers come after all of the earlier program, which had several."""
+    clock, written = ManualClock(10.0), str(tmp_path / "written")
+
+    def run(n: int, checkpoint: str, **options: Any) -> None:
+        environment = ms.Environment(clock)
+        ssc = ms.StreamingContext(1.0, name="app", environment=environment, checkpoint=checkpoint, **options)
+        numbers = ssc.memory_stream(name="numbers")
+        numbers.map(str).save_as_text_files(written, name="out")
+        ssc.start()
+        numbers.push(n)
+        clock.advance(1.0)
+        ssc.stop()
+
+    for n in range(3):
+        run(n, place)
+    pin(place, "end")
+    for n in (3, 4):
+        run(n, f"{place}-2", savepoint=f"{place}/savepoints/end", continue_sinks=True)
+    assert ms.read_committed(written) == list("01234")

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from millstream.blocks.block_log import BlockLog
-from millstream.blocks.segment_log import SegmentLog
+from millstream.blocks.opening import open_log
 from millstream.encoding.rows import Frame
+from millstream.environment.storage import Storage
 from millstream.recovery.checkpoint import JOURNAL_FOLDER, STATE_FOLDER, WAL_FOLDER
 from millstream.recovery.chunk_file import decode_chunk_file
 from millstream.recovery.dead_letters import read_dead_letters
@@ -16,6 +17,7 @@ from millstream.recovery.decisions import BatchDone, BatchPrepared, CheckpointWr
 from millstream.recovery.history import History, logs_state
 from millstream.recovery.log_journal import LogJournal
 from millstream.state.merge import merged
+from millstream.testing.simulation.object_place import ObjectPlace
 from millstream.testing.simulation.storage import SimulatedStorage
 from millstream.testing.simulation.violation import ViolationError
 from millstream.testing.simulation.world import SimulatedBatch, World
@@ -23,6 +25,9 @@ from millstream.testing.simulation.world import SimulatedBatch, World
 FILES_MAX = {JOURNAL_FOLDER: 60, WAL_FOLDER: 60, STATE_FOLDER: 24}
 """How many files there are at most, however long a program has run: segments of two checkpoint intervals and of the
 crashes since, and state files of two checkpoints."""
+
+OBJECTS_MAX = {JOURNAL_FOLDER: 160, WAL_FOLDER: 160, STATE_FOLDER: 24}
+"""The same on an object store, where each append is an object."""
 
 
 def check_outcome(world: World, batches: Sequence[SimulatedBatch]) -> None:
@@ -72,7 +77,7 @@ def _difference(name: str, records: list[Any], rows: list[Any]) -> str:
     return f"of {name} the batches lack {missing} and have once more {repeated}"
 
 
-def check_kept_checkpoints(history: History, storage: SimulatedStorage) -> None:
+def check_kept_checkpoints(history: History, storage: SimulatedStorage | ObjectPlace) -> None:
     """retention: the two newest checkpoints are usable, and come to the same state."""
     if len(history.checkpoints) < 2:
         return
@@ -80,7 +85,7 @@ def check_kept_checkpoints(history: History, storage: SimulatedStorage) -> None:
     if not logs_state(history.program):
         _check_repeatable(history, quiet)
         return
-    journal = LogJournal(SegmentLog(quiet, JOURNAL_FOLDER, read_only=True))
+    journal = LogJournal(open_log(quiet, JOURNAL_FOLDER, read_only=True))
     older, newest = history.checkpoints
     state = _state_of(quiet, newest, [])
     if older.program.get("tables") != newest.program.get("tables"):
@@ -95,22 +100,25 @@ def check_kept_checkpoints(history: History, storage: SimulatedStorage) -> None:
         )
 
 
-def _check_repeatable(history: History, storage: SimulatedStorage) -> None:
+def _check_repeatable(history: History, storage: Storage) -> None:
     """retention: without a state log both checkpoints are there, and what the batches since the older one had."""
     for written in history.checkpoints:
         _state_of(storage, written, [])
     needed = {number for plan, _ in history.unlogged for given in plan.inputs for number in given.blocks}
-    stored = {block.number for block in BlockLog(SegmentLog(storage, WAL_FOLDER, read_only=True)).stored()}
+    stored = {block.number for block in BlockLog(open_log(storage, WAL_FOLDER, read_only=True)).stored()}
     if missing := needed - stored:
         raise ViolationError("retention", f"blocks that have to be read again are gone: {sorted(missing)}")
 
 
-def _state_of(storage: SimulatedStorage, written: CheckpointWritten, deltas: list[StateDelta]) -> dict[Any, Frame]:
+def _state_of(storage: Storage, written: CheckpointWritten, deltas: list[StateDelta]) -> dict[Any, Frame]:
     chunks: dict[tuple[str, int], list[Frame]] = {}
     for name in written.files:
-        if name not in storage.sizes:
-            raise ViolationError("retention", f"{name}, which the checkpoint of {written.time_ms} needs, is gone")
-        for chunk in decode_chunk_file(storage.read(name), name):
+        try:
+            data = storage.read(name)
+        except FileNotFoundError as error:
+            what = f"{name}, which the checkpoint of {written.time_ms} needs, is gone"
+            raise ViolationError("retention", what) from error
+        for chunk in decode_chunk_file(data, name):
             chunks.setdefault((chunk.table, chunk.partition), []).append(chunk.data)
     for delta in deltas:
         chunks.setdefault((delta.table, delta.partition), []).append(delta.data)
@@ -139,9 +147,10 @@ def _deltas(journal: LogJournal, older: CheckpointWritten, newest: CheckpointWri
     ]
 
 
-def check_size(storage: SimulatedStorage) -> None:
+def check_size(storage: SimulatedStorage | ObjectPlace) -> None:
     """bounded: what is not needed any more goes."""
-    for folder, files_max in FILES_MAX.items():
+    limits = OBJECTS_MAX if isinstance(storage, ObjectPlace) else FILES_MAX
+    for folder, files_max in limits.items():
         names = [name for name in storage.sizes if name.startswith(f"{folder}/")]
         if len(names) > files_max:
             raise ViolationError("bounded", f"there are {len(names)} files in {folder}/: {names}")

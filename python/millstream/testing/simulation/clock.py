@@ -37,6 +37,11 @@ class SimulatedClock(ManualClock):
             self._due = [(due_ms + by_ms, number, call) for due_ms, number, call in self._due]
             heapq.heapify(self._due)
 
+    def pass_time(self, by_ms: float) -> None:
+        """Let time pass in which nobody does anything; what falls due meanwhile runs with the next move."""
+        with self._lock:
+            self._now_ms += by_ms
+
     def leap(self, to_ms: float) -> None:
         """Move to a time at once: what fell due on the way runs there."""
         with self._lock:

@@ -16,6 +16,8 @@ from millstream.testing.simulation.executors import SimulatedExecutors
 from millstream.testing.simulation.faults import SimulatedCrash
 from millstream.testing.simulation.feed import SimulatedFeed
 from millstream.testing.simulation.input import SimulatedInput
+from millstream.testing.simulation.object_place import ObjectPlace
+from millstream.testing.simulation.objects import Request
 from millstream.testing.simulation.source import SimulatedSource
 from millstream.testing.simulation.table import SimulatedSink
 from millstream.testing.simulation.violation import Rule, ViolationError
@@ -32,8 +34,10 @@ class Life(Connections):
         world: what outlives it.
         number: 0, 1, 2, ...
         start_ms: when it begins, milliseconds since the epoch.
+        takeover: whether it takes the checkpoint over from a driver whose lease has not ended.
 
     Attributes:
+        start_ms: as given.
         clock: its clock.
         rng: chance.
         dead: it crashed; every use of what it was connected with raises SimulatedCrash.
@@ -41,9 +45,10 @@ class Life(Connections):
         feeds: its pushed inputs.
     """
 
-    def __init__(self, world: World, number: int, start_ms: float) -> None:
+    def __init__(self, world: World, number: int, start_ms: float, *, takeover: bool = False) -> None:
         self.world = world
         self.number = number
+        self.start_ms = start_ms
         self.clock = SimulatedClock(start_ms / 1000.0)
         self.rng = world.rng
         self.dead = False
@@ -52,12 +57,17 @@ class Life(Connections):
         given = dict(world.options.context)
         if not {"context", "backend", "workers"} & given.keys():
             given["backend"] = SimulatedExecutors(self)
+        environment = Environment(self.clock, seed=world.rng.getrandbits(32))
+        place = world.storage
         self.ssc = StreamingContext(
             world.options.batch_interval,
             name="simulation",
-            checkpoint=world.storage,
+            checkpoint=place.opened(environment, self.clock, self._request)
+            if isinstance(place, ObjectPlace)
+            else place,
+            takeover=takeover,
             checkpoint_interval=world.options.checkpoint_interval,
-            environment=Environment(self.clock, seed=world.rng.getrandbits(32)),
+            environment=environment,
             process_tuning=False,
             retry_pause=0.05,
             **given,
@@ -123,6 +133,12 @@ class Life(Connections):
         if not self.is_old:
             StreamingContext._active.pop(self.ssc.name, None)
         self.ssc.context.close()
+
+    def _request(self, request: Request, name: str) -> None:
+        """Pass a request to an object store, before which the driver may crash, or sleep while another takes over."""
+        self.point(f"before {request} of {name}")
+        if self.ssc.state == "active" and self.fails("pause"):
+            self.world.pause(self)
 
     def _input(self, name: str, kind: str) -> SimulatedInput:
         given = self.world.inputs.get(name)

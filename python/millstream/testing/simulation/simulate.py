@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from millstream.errors import ConfigurationError
+from millstream.model.choices import one_of
 from millstream.model.durations import Duration, duration_ms
 from millstream.testing.simulation.connections import Connections
 from millstream.testing.simulation.simulation import Outcome, Simulation
 from millstream.testing.simulation.violation import ViolationError
-from millstream.testing.simulation.world import Fault, SimulationOptions, World
+from millstream.testing.simulation.world import Fault, Place, SimulationOptions, World
 
 if TYPE_CHECKING:
     from millstream.context.streaming_context import StreamingContext
@@ -59,6 +60,7 @@ def simulate(
     points: Iterable[int] | None = None,
     check: Callable[[Outcome], None] | None = None,
     deterministic: bool = True,
+    storage: Place = "disk",
     again: str = "simulate(..., seeds=[{seed}])",
     **context: Any,
 ) -> list[Outcome]:
@@ -101,6 +103,8 @@ def simulate(
         points: with `every_point`, these places instead.
         check: called with the outcome of every run.
         deterministic: False: functions may give another result when they run again, and `output` is not checked.
+        storage: where the checkpoint lives: on a `disk`, or on an object store (`objects`), where a driver holds a
+            lease, puts lose their answers and take effect late, and `pause` happens before any request.
         again: how a failing run is brought back, for the text of the error: `{seed}` and `{point}` are filled in.
         context: further arguments of the streaming context.
 
@@ -122,12 +126,14 @@ def simulate(
         True
     """
     kinds = _faults_checked(faults)
+    one_of("storage", storage, Place)
     options = SimulationOptions(
         duration_ms(batch_interval, "batch_interval") / 1000.0,
         duration_ms(checkpoint_interval, "checkpoint_interval") / 1000.0,
         batches,
         settle,
         SEGMENT_BYTES,
+        storage,
         context,
     )
 

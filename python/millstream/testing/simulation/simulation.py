@@ -14,6 +14,7 @@ from millstream.errors import FencedError, UnavailableError
 from millstream.testing.simulation.checks import check_kept_checkpoints, check_outcome, check_size, given_up
 from millstream.testing.simulation.faults import SimulatedCrash
 from millstream.testing.simulation.life import Life
+from millstream.testing.simulation.object_place import EXPIRY_MS, ObjectPlace
 from millstream.testing.simulation.replay import replay
 from millstream.testing.simulation.violation import ViolationError
 from millstream.testing.simulation.world import START_MS, SimulatedBatch, World
@@ -22,6 +23,9 @@ PATIENCE_BATCHES = 120
 """After the last fault all is done within so many intervals, beside the batches that are asked for."""
 
 LONG_DOWNTIME_S = 90.0
+
+TAKEOVERS = 0.7
+"""How many starts on an object store take the lease over; the others wait for its end."""
 
 AWAKE_MAX = 8
 """How many steps of under one interval a driver that has taken over works before the old one wakes, at most."""
@@ -94,7 +98,8 @@ class Simulation:
         """Start the program and let it run to its crash or end; True when everything is done."""
         world = self._world
         self._stopping = False
-        life = world.life = Life(world, self._lives, self._now_ms)
+        self._over_ms = math.inf
+        life = world.life = Life(world, self._lives, self._now_ms, takeover=self._takes_over())
         self._lives += 1
         done = False
         try:
@@ -119,6 +124,11 @@ class Simulation:
             self._calm_down()
         try:
             life.start()
+        except FencedError as error:
+            if not isinstance(world.storage, ObjectPlace):
+                raise ViolationError("error", f"the program does not start: {error}") from error
+            world.note("refused", "start is refused, as another driver's lease lives")
+            return False
         except UnavailableError as error:
             if world.calm:
                 raise ViolationError("liveness", f"the program does not start: {error}") from error
@@ -165,7 +175,10 @@ class Simulation:
             return  # It is about to end anyway.
         old.sleep()
         world.storage = world.storage.take_over()
-        life = world.life = Life(world, self._lives, old.clock.wall_ms())
+        takeover = self._takes_over()
+        # On an object store others wait until the lease has ended, which nobody renews.
+        start_ms = old.clock.wall_ms() + (EXPIRY_MS if isinstance(world.storage, ObjectPlace) and not takeover else 0.0)
+        life = world.life = Life(world, self._lives, start_ms, takeover=takeover)
         self._lives += 1
         try:
             if self._start(life):
@@ -181,6 +194,10 @@ class Simulation:
         if life.is_old:
             self._go_over(life)
         world.note("wake", "the old driver wakes up")
+
+    def _takes_over(self) -> bool:
+        """Whether the next driver takes the lease of one that may live."""
+        return isinstance(self._world.storage, ObjectPlace) and self._world.rng.random() < TAKEOVERS
 
     def _go_over(self, old: Life) -> Life:
         """Leave a driver that woke up, which must have ended or be about to, and go on with the newest one."""
@@ -236,8 +253,8 @@ class Simulation:
         if any(not given.is_over for given in world.inputs.values()) or any(feed.pending for feed in life.feeds):
             return False
         newest_ms = max(world.batches, default=0)
-        # Batch times, and not the wall clock: that may be behind them.
-        self._over_ms = min(self._over_ms, newest_ms)
+        # Batch times, and not the wall clock alone: that may be behind them. Downtime does not count.
+        self._over_ms = min(self._over_ms, max(newest_ms, life.start_ms))
         return newest_ms > self._over_ms + world.options.settle * self._interval_ms and not driver._batches._works
 
     def _check_patience(self) -> None:

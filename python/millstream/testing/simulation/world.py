@@ -12,6 +12,7 @@ from millstream.model.batch import Batch
 from millstream.testing.simulation.crash_plan import CrashPlan
 from millstream.testing.simulation.faults import Faults, SimulatedCrash
 from millstream.testing.simulation.input import SimulatedInput
+from millstream.testing.simulation.object_place import ObjectPlace
 from millstream.testing.simulation.storage import SimulatedStorage
 from millstream.testing.simulation.table import SimulatedTable
 from millstream.testing.simulation.violation import ViolationError
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from millstream.context.streaming_context import StreamingContext
     from millstream.testing.simulation.connections import Connections
     from millstream.testing.simulation.life import Life
+
+Place: TypeAlias = Literal["disk", "objects"]
+"""Where the checkpoint lives: on a local disk, or on an object store."""
 
 Fault: TypeAlias = Literal[
     "crash",
@@ -71,6 +75,7 @@ class SimulationOptions:
         batches: for how many intervals records arrive and things go wrong.
         settle: how many batches there are after the last record.
         segment_bytes: how large the files of a log get.
+        storage: where the checkpoint lives.
         context: further arguments of the streaming context.
     """
 
@@ -79,6 +84,7 @@ class SimulationOptions:
     batches: int
     settle: int
     segment_bytes: int
+    storage: Place
     context: Mapping[str, Any]
 
 
@@ -130,7 +136,7 @@ class World:
     crashes: CrashPlan
     rates: dict[str, float]
     rng: Rng
-    storage: SimulatedStorage
+    storage: SimulatedStorage | ObjectPlace
     tables: dict[str, SimulatedTable] = field(default_factory=dict)
     batches: dict[int, SimulatedBatch] = field(default_factory=dict)
     points: int = 0
@@ -156,7 +162,8 @@ class World:
         arriving = seeded_rng(f"{seed}:arrivals")
         rng = seeded_rng(f"{seed}:faults")
         span_ms = options.batches * options.batch_interval * 1000.0
-        kinds = sorted(faults)
+        on_objects = options.storage == "objects"
+        kinds = sorted(kind for kind in faults if not (on_objects and kind == "disk full"))  # A bucket is never full.
         rates: dict[str, float] = {kind: RATES[kind] * rng.choice(FACTORS) for kind in kinds if kind != "crash"}
         crashing = seeded_rng(f"{seed}:crashes") if "crash" in kinds else None
         world = cls(
@@ -178,7 +185,10 @@ class World:
             hook=lambda operation, phase: world.pass_point(f"{phase} {operation.kind} of {operation.name}", None),
             tell=lambda operation, phase: world.note("storage", f"{operation.kind} of {operation.name} fails {phase}"),
         )
-        world.storage = SimulatedStorage(rng, faults=hooked, segment_bytes=options.segment_bytes)
+        if on_objects:
+            world.storage = ObjectPlace(rng, hooked)
+        else:
+            world.storage = SimulatedStorage(rng, faults=hooked, segment_bytes=options.segment_bytes)
         return world
 
     def table(self, name: str) -> SimulatedTable:
@@ -245,5 +255,4 @@ class World:
         """End all trouble."""
         self.calm = True
         self.crashes.end()
-        self.storage.faults.rate = 0.0
-        self.storage.faults.room_bytes = None
+        self.storage.calm_down()
