@@ -11,6 +11,7 @@ use crate::chunk_writer::{Entries, KeyBlock};
 use crate::error::{Error, Result};
 use crate::hash::hash_text;
 use crate::message::Reader;
+use crate::pace::let_others_go_first;
 
 /// Merge chunks, oldest first.
 ///
@@ -122,6 +123,8 @@ struct Changes<'a> {
     /// Keys in the order of their touches; outdated where the key has a later number.
     touch_order: Vec<u32>,
     expired_before_ms: Option<i64>,
+    /// How often a key was looked for.
+    steps: usize,
 }
 
 impl<'a> Changes<'a> {
@@ -252,6 +255,7 @@ impl<'a> Changes<'a> {
 
     /// Give the place of a key among `keys`, a new one if it has none.
     fn index(&mut self, identity: &'a [u8]) -> usize {
+        self.step();
         let keys = &self.keys;
         let entry = self.by_identity.entry(
             hash_text(identity),
@@ -272,6 +276,12 @@ impl<'a> Changes<'a> {
             });
         }
         index as usize
+    }
+
+    #[inline]
+    fn step(&mut self) {
+        let_others_go_first(self.steps);
+        self.steps += 1;
     }
 
     fn find(&self, identity: &[u8]) -> Option<usize> {
@@ -315,6 +325,7 @@ impl<'a> Changes<'a> {
             .iter()
             .enumerate()
             .filter_map(|(number, &index)| {
+                let_others_go_first(number);
                 let change = &self.keys[index as usize];
                 let (bytes, value) = change.value?;
                 let key = Key {
@@ -331,6 +342,7 @@ impl<'a> Changes<'a> {
             .iter()
             .enumerate()
             .filter_map(|(number, &index)| {
+                let_others_go_first(number);
                 let change = &self.keys[index as usize];
                 let touch = change.touch?;
                 let key = Key {
@@ -379,6 +391,7 @@ impl<'a> Changes<'a> {
     /// Give the value that a key of the snapshot below has now, if it keeps its place.
     #[inline]
     fn over(&mut self, key: Key<'a>, value: &'a [u8]) -> Option<&'a [u8]> {
+        self.step();
         let Some(index) = self.find(key.identity) else {
             return Some(value);
         };
@@ -393,8 +406,11 @@ impl<'a> Changes<'a> {
 
     fn put_idle(&self, below: &[(i64, BlockKeys<'a>)], out: &mut Vec<u8>) -> Result<u64> {
         let mut blocks = TouchedBlocks::default();
+        let mut step = 0;
         for &(touched_ms, keys) in below {
             for_each_key(keys, |key| {
+                let_others_go_first(step);
+                step += 1;
                 let outdated = self.find(key.identity).is_some_and(|index| {
                     let change = &self.keys[index];
                     change.touch.is_some() || change.removed.is_some()

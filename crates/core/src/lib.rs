@@ -20,6 +20,7 @@ pub mod key_index;
 pub mod lines;
 mod little_endian;
 pub mod message;
+pub mod pace;
 pub mod pairs;
 pub mod read;
 mod receiver;

@@ -25,6 +25,10 @@ UNFINISHED = ".unfinished"
 LOCK = "lock"
 """Name of the lock file."""
 
+PIECE_BYTES = 1 << 20
+"""Longer files are synced after so much each. A sync of another file, such as the journal's, waits for what the disk
+was given before: beside a file of 20 MB that was written at once 16 ms at p90, in pieces 7 ms, as beside none."""
+
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
 _BROKEN = {errno.EIO, errno.ENXIO, errno.ESTALE}
@@ -77,7 +81,7 @@ class LocalStorage(Storage):
                 return False
             self._make_folder(UNFINISHED)
             self._make_folder(os.path.dirname(name))
-            unfinished, _ = directory.create(self._unfinished_name, lambda file: file.write(data))
+            unfinished = self._write_unfinished(data)
             try:
                 return directory.link_new(unfinished, name)
             finally:
@@ -127,6 +131,30 @@ class LocalStorage(Storage):
     def _remove_unfinished(self) -> None:
         for name in self.names(UNFINISHED):
             self.remove(f"{UNFINISHED}/{name}")
+
+    def _write_unfinished(self, data: bytes | memoryview) -> str:
+        """Write a file that has no name of its own yet, durably, and give where it is."""
+        if len(data) <= PIECE_BYTES:
+            return self._directory.create(self._unfinished_name, lambda file: file.write(data))[0]
+        unfinished, file = self._open_unfinished(len(data))
+        try:
+            view = memoryview(data)
+            for begin in range(0, len(view), PIECE_BYTES):
+                file.append([view[begin : begin + PIECE_BYTES]])
+            file.close()
+        except BaseException:
+            self._directory.remove(unfinished)
+            raise
+        return unfinished
+
+    def _open_unfinished(self, size_bytes: int) -> tuple[str, CoreAppendFile]:
+        from millstream._core import AppendFile as CoreAppendFile
+
+        while True:
+            unfinished = self._unfinished_name(0)
+            # Names of this process are free, unless it has the number of one that was killed.
+            with contextlib.suppress(FileExistsError):
+                return unfinished, CoreAppendFile(self._directory.full(unfinished), size_bytes)
 
     def _unfinished_name(self, _attempt: int) -> str:
         return f"{UNFINISHED}/{os.getpid()}-{next(self._unfinished_numbers)}"

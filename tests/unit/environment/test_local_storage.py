@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from millstream.environment.local_storage import UNFINISHED, LocalStorage
+from millstream.environment.local_storage import PIECE_BYTES, UNFINISHED, LocalStorage
 from millstream.errors import ConfigurationError, StorageUnavailableError
 
 
@@ -54,12 +54,24 @@ def test_what_a_crash_left_unfinished_goes_when_the_lock_is_taken(storage: Local
     assert storage.names(UNFINISHED) == []
 
 
-def test_a_name_that_another_process_uses_for_its_unfinished_file_is_left_alone(storage: LocalStorage) -> None:
+@pytest.mark.parametrize("size", [4, PIECE_BYTES + 1])
+def test_a_name_that_another_process_uses_for_its_unfinished_file_is_left_alone(
+    storage: LocalStorage, size: int
+) -> None:
     storage.create("1", b"")
     theirs = Path(storage.place, UNFINISHED, f"{os.getpid()}-1")
     theirs.write_bytes(b"theirs")
-    assert storage.create("2", b"mine")
-    assert (storage.read("2"), theirs.read_bytes()) == (b"mine", b"theirs")
+    assert storage.create("2", b"m" * size)
+    assert (storage.read("2"), theirs.read_bytes()) == (b"m" * size, b"theirs")
+
+
+@pytest.mark.parametrize("size", [PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES, 3 * PIECE_BYTES + 4097])
+def test_a_file_of_several_pieces_is_as_it_was_given(storage: LocalStorage, size: int) -> None:
+    data = bytes(range(251)) * (size // 251 + 1)
+    assert storage.create("state/1", memoryview(data)[:size])
+    assert not storage.create("state/1", data)
+    assert storage.read("state/1") == data[:size]
+    assert storage.names(UNFINISHED) == []
 
 
 def test_a_missing_file(storage: LocalStorage) -> None:
@@ -190,6 +202,20 @@ except StorageUnavailableError as error:
 """
 
 
+CREATE = """
+import sys
+from millstream.environment.local_storage import UNFINISHED, LocalStorage
+from millstream.errors import StorageUnavailableError
+
+storage = LocalStorage(sys.argv[1])
+try:
+    storage.create("1", bytes(3_000_000))
+except StorageUnavailableError as error:
+    print(error)
+    print(storage.names(""), storage.names(UNFINISHED))
+"""
+
+
 def output_of(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
@@ -202,6 +228,14 @@ def test_a_file_as_long_as_allowed_fails_for_good(tmp_path: Path) -> None:
     assert "again:" in output
     assert "failed and takes nothing more" in output
     assert (tmp_path / "1").stat().st_size <= 100_000
+
+
+def test_of_a_file_that_is_longer_than_allowed_nothing_is_left(tmp_path: Path) -> None:
+    # Takes two of three pieces where space cannot be set aside, and none where it can.
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, 2_500_000))\n" + CREATE
+    output = output_of([sys.executable, "-c", limited, str(tmp_path)])
+    assert f"{tmp_path}/1 cannot be created: File too large." in output
+    assert output.endswith("[] []\n")
 
 
 SMALL_DISK = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
@@ -231,3 +265,6 @@ def test_a_disk_without_room_for_a_new_file(tmp_path: Path) -> None:
     output = output_of([*SMALL_DISK, mounted, sys.executable, SET_ASIDE, str(tmp_path)])
     assert f"{tmp_path}/1 cannot be created: No space left on device." in output
     assert output.endswith("[]\n")
+    output = output_of([*SMALL_DISK, mounted, sys.executable, CREATE, str(tmp_path)])
+    assert f"{tmp_path}/1 cannot be created: No space left on device." in output
+    assert output.endswith("[] []\n")
