@@ -20,6 +20,12 @@ def settings() -> Settings:
 TUNED = (SWITCH_INTERVAL_S, False, True)
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_frozen() -> None:
+    """What the suite has frozen for each test would hide what is frozen here."""
+    gc.unfreeze()
+
+
 @pytest.fixture
 def before() -> Iterator[Settings]:
     """The settings before a test, which are put back whatever happens."""
