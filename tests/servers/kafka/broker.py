@@ -94,6 +94,11 @@ class KafkaCluster:
         return ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
     @property
+    def pids(self) -> list[int]:
+        """The processes of the brokers that run."""
+        return [process.pid for _, process in sorted(self._processes.items())]
+
+    @property
     def secure_servers(self) -> str:
         """The listeners with TLS and SASL."""
         return ",".join(f"127.0.0.1:{node.secure_port}" for node in self.nodes)

@@ -69,7 +69,8 @@ class RangeReads:
                 columns = self._read(reader, data, self._first_there(reader, split, error))
         except KafkaClientError as error:
             raise as_error(error, f"{split.description} could not be read from Kafka.", self.options) from error
-        return pa.table(columns)
+        # Why not pa.table: it imports pandas where that is installed, which takes as long as many batches.
+        return pa.RecordBatchReader.from_stream(columns).read_all()
 
     def _read(self, reader: KafkaReader, data: Mapping[str, Any], start: int) -> KafkaColumns:
         return reader.read(data["topic"], data["partition"], start, data["until"], self.timeout_s)
