@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 from millstream.context.listed_files import ListedFile, ListedFiles, listed_files
-from millstream.errors import ConfigurationError, DataError, shown
+from millstream.errors import DataError
+from millstream.model.choices import one_of
 from millstream.model.partition import Columns, Partition
 from millstream.model.ports.replayable_source import Split
 
@@ -42,12 +43,7 @@ class LineRanges(ListedFiles[str]):
     def __init__(
         self, path: str | os.PathLike[str], partitions: int, *, on_invalid: OnInvalid, split_small: bool
     ) -> None:
-        if on_invalid not in get_args(OnInvalid):
-            raise ConfigurationError(
-                "text_file does not know this policy for invalid lines.",
-                detail=f"on_invalid={shown(on_invalid)}.",
-                hint="Give 'replace', 'skip' or 'fail'.",
-            )
+        one_of("on_invalid", on_invalid, OnInvalid)
         self.on_invalid = on_invalid
         files = listed_files(path, self.name, "text file")
         super().__init__(byte_ranges(files, partitions, split_small=split_small))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from millstream.context.line_ranges import OnInvalid
 from millstream.context.listed_files import ListedFile, ListedFiles, listed_files
-from millstream.errors import ConfigurationError, DataError, shown
+from millstream.errors import DataError
+from millstream.model.choices import one_of
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Split
 from millstream.rdd.pickle_parts import read_pickles
@@ -30,12 +31,7 @@ class WholeTextFiles(ListedFiles[tuple[str, str]]):
     name = "whole_text_files"
 
     def __init__(self, path: str | os.PathLike[str], partitions: int, *, on_invalid: OnInvalid) -> None:
-        if on_invalid not in get_args(OnInvalid):
-            raise ConfigurationError(
-                "whole_text_files does not know this policy for invalid files.",
-                detail=f"on_invalid={shown(on_invalid)}.",
-                hint="Give 'replace', 'skip' or 'fail'.",
-            )
+        one_of("on_invalid", on_invalid, OnInvalid)
         self.on_invalid = on_invalid
         files = listed_files(path, self.name, "text file")
         count = min(partitions, len(files))

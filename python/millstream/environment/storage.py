@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from millstream.environment.lock import Lock
+from millstream.errors import ConfigurationError
 
 
 class AppendFile(ABC):
@@ -113,8 +114,9 @@ class Storage(ABC):
 
         Raises:
             StorageUnavailableError: it cannot be made.
+            ConfigurationError: the storage has whole files only.
         """
-        raise NotImplementedError(f"{type(self).__name__} has whole files only.")
+        raise _cannot(self, "append to files", "append_file")
 
     def lock(self, holder: str, *, takeover: bool = False) -> Lock:
         """Take the storage for this process alone; all who write to it hold this lock.
@@ -127,5 +129,14 @@ class Storage(ABC):
         Raises:
             FencedError: somebody else holds it; says who.
             StorageUnavailableError: it cannot be taken now.
+            ConfigurationError: the storage cannot be locked.
         """
-        raise NotImplementedError(f"{type(self).__name__} cannot be locked.")
+        raise _cannot(self, "be locked", "lock")
+
+
+def _cannot(storage: Storage, what: str, method: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"This storage cannot {what}, as a checkpoint needs.",
+        detail=f"{type(storage).__name__} has no method {method}.",
+        hint=f"Define {method}, or give a path or a URL as checkpoint=.",
+    )

@@ -1,4 +1,4 @@
-"""Checking arguments that can have only a few values."""
+"""Checking arguments that can have only some values: one of a few words, a number above zero."""
 
 from __future__ import annotations
 
@@ -36,3 +36,15 @@ def one_of(name: str, value: object, choices: Any) -> None:
         detail=f"{name}={shown(value)}.",
         hint=f"Give {', '.join(some)} or {last}.",
     )
+
+
+def above_zero(name: str, value: object) -> None:
+    """Check an argument that is a number above zero.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        raise ConfigurationError(
+            f"{name} must be above zero.", detail=f"{name}={shown(value)}.", hint="Give a number above zero."
+        )

@@ -12,6 +12,7 @@ from millstream.errors import ArgumentTypeError, ConfigurationError, shown
 from millstream.model.accumulator import Accumulator
 from millstream.model.arity import refuse_arguments, wants_batch
 from millstream.model.batch import Batch
+from millstream.model.choices import one_of
 from millstream.model.durations import Duration, duration_ms
 from millstream.model.label import Label
 from millstream.rdd.arguments import whole_number
@@ -95,12 +96,7 @@ def async_map(
         ConfigurationError: a value is out of range.
     """
     _check_function(f)
-    if on_error not in ("fail", "skip"):
-        raise ConfigurationError(
-            "map_async was given a policy that does not exist.",
-            detail=f"on_error={shown(on_error)}.",
-            hint='Give "fail" or "skip".',
-        )
+    one_of("on_error", on_error, OnError)
     _check_counter(skipped, on_error)
     kind = AsyncMapWithBatch if wants_batch(f, 1) else AsyncMap
     made = kind(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from millstream.errors import DataError, SourceUnavailableError
+from millstream.errors import DataError, InternalError, SourceUnavailableError
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
 from millstream.rdd.core import RDDCore, T_co, label
@@ -86,7 +86,7 @@ class _CheckpointFiles(ReplayableSource[Any]):
 
     def plan(self, batch_ms: int, after: Any, limit: int | None) -> Plan:
         """It is not planned: all its splits are known."""
-        raise NotImplementedError
+        raise InternalError("The files of a checkpoint of an RDD are not planned.")
 
     def read(self, split: Split) -> Partition[Any]:
         """Read one file.

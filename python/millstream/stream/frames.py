@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
-from millstream.errors import ArgumentTypeError, ConfigurationError, shown
+from millstream.errors import ArgumentTypeError, shown
 from millstream.graph.transform import TransformNode
+from millstream.model.choices import one_of
 from millstream.model.partition import Columns
 from millstream.rdd.exports import frame_of
 from millstream.rdd.lineage import Held
@@ -68,12 +69,7 @@ class FrameMethods(StreamCore[T_co]):
             [[{'shop': 'a', 'n': 2}, {'shop': 'b', 'n': 4}]]
         """
         at = labelled("to_frames", name=name)
-        if kind not in get_args(FrameKind):
-            raise ConfigurationError(
-                "to_frames does not know these frames.",
-                detail=f"kind={shown(kind)}.",
-                hint='Give "polars", "arrow" or "pandas".',
-            )
+        one_of("kind", kind, FrameKind)
         frame_of(kind, None)
 
         def framed(rdds: list[RDD[Any]], _batch: Any) -> RDD[Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from millstream.errors import ConfigurationError, shown
 from millstream.graph.transform import TransformNode
 from millstream.model.batch import Batch
 from millstream.model.broadcast import Broadcast
+from millstream.model.choices import one_of
 from millstream.model.label import Label
 from millstream.rdd.lineage import Held
 from millstream.rdd.operations import ApplyPartition, MapPartitions
@@ -63,12 +63,7 @@ class StaticJoinMethods(StreamCore[T_co]):
             [[{'id': 'pen', 'n': 3, 'price': 2}, {'id': 'ink', 'n': 1, 'price': None}]]
         """
         at = labelled("join_table", name=name)
-        if how not in get_args(How):
-            raise ConfigurationError(
-                "join_table does not know this kind of join.",
-                detail=f"how={shown(how)}.",
-                hint='Give "inner" or "left".',
-            )
+        one_of("how", how, How)
         columns, key = joined_on(on), object()
 
         def end_of(value: Any) -> ApplyPartition:

@@ -186,7 +186,7 @@ def test_a_record_that_is_no_json_is_named(hooks: HookServer) -> None:
         ({"format": "xml"}, "format"),
         ({"token": f"{TOKEN}\n"}, "header"),
         ({"headers": {"X-A": 1}}, "header"),
-        ({"on_refused": "panic"}, "policy"),
+        ({"on_refused": "panic"}, "on_refused has a value"),
         ({"on_refused": "dead_letter"}, "a place"),
         ({"dead_letters": "x"}, "a policy"),
         ({"max_records": 0}, "max_records"),

@@ -86,7 +86,7 @@ def test_records_that_are_no_dicts_are_one_column() -> None:
 
 
 def test_kinds_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match="does not know these frames"):
+    with pytest.raises(ConfigurationError, match="kind has a value that it cannot have"):
         run_batches(lambda ssc, s: s.to_frames("spark"), [[1]])
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ConfigurationError, match="pandas, which is not installed"):

@@ -243,7 +243,7 @@ def test_tables_and_arguments_that_cannot_work_are_refused() -> None:
     sales = [[{"id": "pen"}]]
     with pytest.raises(ConfigurationError, match="lacks a column"):
         joined(sales, TABLE, {"id": "key"}, columns=False)
-    with pytest.raises(ConfigurationError, match="kind of join"):
+    with pytest.raises(ConfigurationError, match="how has a value"):
         joined(sales, TABLE, "id", columns=False, how="outer")
     for table in (7, "id", ["pen"]):
         with pytest.raises(ArgumentTypeError, match="needs a table"):

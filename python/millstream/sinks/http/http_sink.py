@@ -12,6 +12,7 @@ from millstream.environment.http_client import checked_url, request_headers, sho
 from millstream.environment.logger import logger
 from millstream.errors import ArgumentTypeError, ConfigurationError, DataError, LifecycleError, shown
 from millstream.model.batch import Batch
+from millstream.model.choices import one_of
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import Receipt, Sink, SinkLineage
 from millstream.sinks.http.http_delivery import HttpDelivery, HttpTarget, Refusal
@@ -197,18 +198,8 @@ class HttpSink(Sink[Any]):
 
 
 def _check_policies(format: str, on_refused: str, dead_letters: object) -> None:
-    if format not in MEDIA_TYPES:
-        raise ConfigurationError(
-            "Records cannot be posted in this format.",
-            detail=f"format={shown(format)}.",
-            hint='Give "json" or "lines".',
-        )
-    if on_refused not in ("fail", "skip", "dead_letter"):
-        raise ConfigurationError(
-            "save_to_http was given a policy that does not exist.",
-            detail=f"on_refused={shown(on_refused)}.",
-            hint='Give "fail", "skip" or "dead_letter".',
-        )
+    one_of("format", format, tuple(MEDIA_TYPES))
+    one_of("on_refused", on_refused, ("fail", "skip", "dead_letter"))
     if (on_refused == "dead_letter") != (dead_letters is not None):
         raise ConfigurationError(
             "Dead letters need a policy and a place.",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from millstream.errors import ArgumentTypeError, ConfigurationError, LifecycleError, shown
 from millstream.model.batch import Batch
+from millstream.model.choices import above_zero
 from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import Receipt, Sink, SinkLineage
@@ -20,15 +21,7 @@ Partitioner: TypeAlias = Literal[
 ]
 """What chooses the Kafka partition of a record by its key; `murmur2_random` agrees with Kafka's own clients."""
 
-_PARTITIONERS = (
-    "murmur2_random",
-    "murmur2",
-    "consistent_random",
-    "consistent",
-    "fnv1a_random",
-    "fnv1a",
-    "random",
-)
+_PARTITIONERS = get_args(Partitioner)
 
 
 class KafkaSink(Sink[Any]):
@@ -70,9 +63,9 @@ class KafkaSink(Sink[Any]):
             ("write_timeout", write_timeout),
             ("start_timeout", start_timeout),
         ):
-            _above_zero(name, seconds)
+            above_zero(name, seconds)
         if control_replicas is not None:
-            _above_zero("control_replicas", control_replicas)
+            above_zero("control_replicas", control_replicas)
         if not isinstance(control_topic, str) or not control_topic:
             raise ArgumentTypeError(
                 "control_topic= is text.", detail=f"control_topic={shown(control_topic)}.", hint="Give a prefix."
@@ -167,13 +160,6 @@ class KafkaSink(Sink[Any]):
         for writer in (self._plain, self._transactional):
             if writer is not None:
                 writer.close()
-
-
-def _above_zero(name: str, value: Any) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
-        raise ConfigurationError(
-            f"{name} must be above zero.", detail=f"{name}={shown(value)}.", hint="Give a number above zero."
-        )
 
 
 def _not_open() -> LifecycleError:

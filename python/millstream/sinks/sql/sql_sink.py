@@ -16,6 +16,7 @@ from millstream.errors import (
     shown,
 )
 from millstream.model.batch import Batch
+from millstream.model.choices import one_of
 from millstream.model.column_names import checked_column_names
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import Receipt, Sink, SinkLineage
@@ -71,12 +72,7 @@ class SqlSink(Sink[Any]):
         schema: str | None = None,
         connect_args: Mapping[str, Any] | None = None,
     ) -> None:
-        if mode not in ("append", "upsert"):
-            raise ConfigurationError(
-                "Rows cannot be written in this mode.",
-                detail=f"mode={mode!r}.",
-                hint='Give mode="append" or mode="upsert".',
-            )
+        one_of("mode", mode, SqlMode)
         if key is not None and mode == "append":
             raise ConfigurationError(
                 "Rows that are added have no use for a key.",

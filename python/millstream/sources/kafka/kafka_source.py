@@ -10,11 +10,10 @@ from typing import Any, Literal, TypeAlias
 
 from millstream.environment.logger import logger
 from millstream.errors import InvalidError
-from millstream.model.choices import one_of
+from millstream.model.choices import above_zero, one_of
 from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, SourceReport, Split
-from millstream.sources.kafka.choices import above_zero
 from millstream.sources.kafka.dead_letter_topic import DeadLetterTopic
 from millstream.sources.kafka.decoding import Decoder, Decoding, OnUndecodable
 from millstream.sources.kafka.kafka_errors import as_error
