@@ -106,7 +106,7 @@ def test_whole_files_that_are_not_utf8(context: Context, tmp_path: Path) -> None
     with pytest.raises(DataError, match="not UTF-8") as raised:
         context.whole_text_files(tmp_path, on_invalid="fail").collect()
     assert "byte 1" in str(raised.value)
-    with pytest.raises(ConfigurationError, match="policy"):
+    with pytest.raises(ConfigurationError, match="on_invalid has a value"):
         context.whole_text_files(tmp_path, on_invalid="guess")  # type: ignore[arg-type]
 
 
