@@ -1,4 +1,4 @@
-"""Ctrl-C while a plain program waits in `run()`, on every backend."""
+"""Ctrl-C, and SIGTERM, while a plain program waits in `run()`, on every backend."""
 
 from __future__ import annotations
 
@@ -32,24 +32,30 @@ finally:
 """
 
 
-@pytest.mark.parametrize("backend", ["threads", "processes"])
+@pytest.mark.parametrize(
+    ("backend", "number"),
+    [("threads", signal.SIGINT), ("threads", signal.SIGTERM), ("processes", signal.SIGINT)],
+    ids=lambda value: value.name if isinstance(value, signal.Signals) else value,
+)
 @pytest.mark.parametrize("receiver", ["well", "stuck"])
-def test_one_interrupt_ends_cleanly_and_a_second_at_once(tmp_path: Path, backend: str, receiver: str) -> None:
+def test_one_signal_ends_cleanly_and_a_second_at_once(
+    tmp_path: Path, backend: str, number: signal.Signals, receiver: str
+) -> None:
     app = tmp_path / "app.py"
     app.write_text(APP)
     with Program([str(app), backend, receiver]) as program:
         program.read_until(lambda line: line == "batch [2]")
-        program.interrupt()
+        program.process.send_signal(number)
         program.read_until(lambda line: line == "told to stop")
         if receiver == "stuck":
-            program.interrupt()
+            program.process.send_signal(number)
         status, complaint = program.end()
-    assert "millstream: SIGINT: finishing what was received; once more stops at once." in complaint
+    assert f"millstream: {number.name}: finishing what was received; once more stops at once." in complaint
     assert program.seen[-1] == "after run stopped"
     if receiver == "well":
         assert status == 0, complaint
         assert "Traceback" not in complaint
         return
     assert status == -signal.SIGINT, complaint
-    assert "millstream: SIGINT: stopping at once." in complaint
+    assert f"millstream: {number.name}: stopping at once." in complaint
     assert complaint.rstrip().endswith("KeyboardInterrupt")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +117,54 @@ def test_an_ungraceful_stop_says_what_it_leaves(either: ms.StreamingContext, clo
     assert left.left == {"pushed": 3}
     with pytest.raises(LifecycleError, match="takes no more records"):
         pushed.push(4)
+
+
+class Deaf(LastWords):
+    """Does not end when it is told to."""
+
+    name = "deaf"
+
+    def begin_stop(self) -> None: ...
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_graceful_stop_whose_time_runs_out_says_what_it_leaves_and_what_becomes_of_it(
+    context: ms.Context, clock: ManualClock, tmp_path: Path, caplog: pytest.LogCaptureFixture, durable: bool
+) -> None:
+    seen, left, place = list[list[str]](), Left(), tmp_path if durable else None
+
+    def started() -> tuple[ms.StreamingContext, Deaf]:
+        ssc = ms.StreamingContext(
+            1.0, name="deaf", context=context, environment=ms.Environment(clock), checkpoint=place
+        )
+        feed = Deaf(clock)
+        records: ms.DStream[str] = ssc.stream(feed, name="deaf")
+        records.collect_to(seen)
+        # Asked for from inside, where it cannot be waited for: the test moves the clock.
+        ssc.memory_stream().foreach_rdd(lambda rdd: seen and ssc.stop(timeout=0.5) is False)
+        ssc.add_listener(left)
+        ssc.start()
+        return ssc, feed
+
+    ssc, feed = started()
+    clock.advance(0.5)
+    feed.store("in the last batch")
+    with caplog.at_level(logging.INFO, logger="millstream"):
+        clock.advance(1.6)
+        assert "The stream deaf stops: it waits for its receivers, and the batches of what they received." in (
+            caplog.messages
+        )
+        feed.store("too late", "for it")
+        assert ssc.await_termination(0) is False
+        clock.advance(0.4)
+    assert ssc.await_termination(0) is True
+    assert (seen, left.left, left.error) == ([["in the last batch"], []], {"deaf": 2}, None)
+    fate = "kept in the checkpoint, and come first at the next start" if durable else "lost with the process"
+    assert f"2 records of the input deaf were not processed: they are {fate}." in caplog.messages
+    ssc, _ = started()
+    clock.advance(1.0)
+    ssc.stop(graceful=False)
+    assert seen[2:] == ([["too late", "for it"]] if durable else [[]])
 
 
 def test_a_stop_while_a_batch_waits_for_its_retry_gives_it_up(context: ms.Context, clock: ManualClock) -> None:
