@@ -15,6 +15,7 @@ from millstream.control.durability import Durability
 from millstream.control.instructions import PlanBatch
 from millstream.errors import (
     ConfigurationError,
+    CorruptSegmentError,
     FencedError,
     IncompatibleCheckpointError,
     InvalidError,
@@ -160,6 +161,26 @@ def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     identity.write_text(identity.read_text().replace('"format_version": 1', '"format_version": 99'))
     with pytest.raises(IncompatibleCheckpointError, match="99"):
         program.start()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format_version": 1}', b'{"format_version": "1"}', b"\xff\0"])
+def test_a_checkpoint_whose_identity_is_damaged_is_refused(tmp_path: Path, content: bytes) -> None:
+    program = Program(tmp_path)
+    program.start()[0].stop(graceful=False)
+    (tmp_path / "checkpoint.json").write_bytes(content)
+    with pytest.raises(CorruptSegmentError, match=r"checkpoint\.json"):
+        program.start()
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    program.start()[0].stop(graceful=False)
+    # Why not chmod: it does not bind root.
+    (tmp_path / "checkpoint.json").unlink()
+    (tmp_path / "checkpoint.json").mkdir()
+    with pytest.raises(StorageUnavailableError, match=r"checkpoint\.json"):
+        program.start()
+    (tmp_path / "checkpoint.json").rmdir()
 
 
 def test_a_checkpoint_without_identity_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
