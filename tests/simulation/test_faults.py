@@ -29,6 +29,6 @@ def test_a_fault_that_is_named_happens_and_no_other(fault: Fault) -> None:
     happened = Counter[str]()
     for outcome in run_seeds("stateless", SEEDS, faults=(fault,), batches=12):
         happened += outcome.faults
-    caused = {"start", "end", "jump", "wake"}
+    caused = {"start", "end", "jump", "wake", "begin"}
     assert happened[fault] > 0
     assert set(happened) <= {fault, *caused}

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,15 +16,18 @@ import millstream as ms
 from millstream.blocks import found_log
 from millstream.blocks.block_log import BlockLog
 from millstream.blocks.object_row import ObjectRow
-from millstream.control import durability
+from millstream.control import logged_blocks
 from millstream.control.batch_work import BatchWork
 from millstream.control.durability import Durability
 from millstream.errors import FencedError
 from millstream.ingest import block_buffer
-from millstream.recovery import history
+from millstream.recovery import checkpoint, history
+from millstream.recovery.checkpoint import Checkpoint
 from millstream.recovery.checkpoint_writer import CheckpointWriter
 from millstream.recovery.decisions import BatchPlanned, BatchPrepared, Decision
 from millstream.recovery.log_journal import LogJournal
+from millstream.recovery.number_set import NumberSet
+from millstream.recovery.savepoint import Savepoint
 from millstream.state.downtime import Downtime
 from millstream.state.table import StateTable
 from millstream.testing.simulation.connections import Connections
@@ -144,7 +148,7 @@ def _no_undo(patch: Patch) -> None:
 
 def _positions_ignored(patch: Patch) -> None:
     patch.setattr(block_buffer, "is_repeated", lambda position, newest: False)
-    patch.setattr(durability, "is_repeated", lambda position, newest: False)
+    patch.setattr(logged_blocks, "is_repeated", lambda position, newest: False)
 
 
 def _released_at_once(patch: Patch) -> None:
@@ -205,12 +209,32 @@ def _settled_without_checkpoint(patch: Patch) -> None:
     patch.setattr(Durability, "done", done)
 
 
+def _epochs_begin_anew(patch: Patch) -> None:
+    """A program from a savepoint that its sinks take for the one of before numbers its drivers anew."""
+    patch.setattr(checkpoint, "_newest_epoch", lambda origin, savepoint: 0)
+
+
+def _savepoint_noted_first(patch: Patch) -> None:
+    """A new checkpoint says that it began from a savepoint before it has its files."""
+
+    def begun(self: Checkpoint, origin: Any, savepoint: Savepoint, *, continue_sinks: bool) -> None:
+        if not self.history.checkpoints:
+            epoch = checkpoint._newest_epoch(origin, savepoint) if continue_sinks else 0
+            self.journal.append(replace(savepoint.written, since=0, epoch=epoch, blocks=NumberSet().plain()))
+            for name in savepoint.written.files:
+                self.storage.create(name, origin.read(name))
+
+    patch.setattr(Checkpoint, "begin_from", begun)
+
+
 FAULTS: dict[str, tuple[Fault, ...]] = {
     "BatchPlanned is not synced": ("crash",),
     "staged names lack epoch and attempt": ("late task", "silent task"),
     "attempts at a batch have one number": ("late task", "silent task"),
     "a task that runs again finds its first run in the state": ("repeated task",),
     "a sink is not fenced by the epoch": ("crash", "pause"),
+    "drivers from a savepoint are numbered anew": ("crash", "stop", "savepoint"),
+    "a savepoint is noted before its files are there": ("crash", "savepoint"),
     "the state of a failed attempt stays": ("task", "sink"),
 }
 """What finds the lack of a rule soonest; for the others everything goes wrong."""
@@ -229,6 +253,8 @@ MUTATIONS: dict[str, tuple[str, Callable[[Patch], None]]] = {
     "blocks are released before BatchDone is durable": ("two_sinks", _released_at_once),
     "one checkpoint is kept": ("totals", _journal_released_early),
     "the tail of a log is dropped": ("two_sinks", _tail_trusted),
+    "drivers from a savepoint are numbered anew": ("stateless", _epochs_begin_anew),
+    "a savepoint is noted before its files are there": ("totals", _savepoint_noted_first),
     "downtimes overlap": ("slid_sessions", _overlapping_downtimes),
     "batches without a state log are not run again": ("unlogged", _nothing_repeated),
     "blocks that are to be read again are released": ("unlogged", _settled_without_checkpoint),

@@ -36,7 +36,7 @@ class CheckpointSettings:
         place: a path, or a storage.
         interval_ms: pause between two checkpoints.
         policies: what a start does where only a person can decide; a limit of 0 dead letters stops the stream instead.
-        savepoint: where a new checkpoint begins, `PLACE/savepoints/NAME`, or None.
+        savepoint: where a new checkpoint begins, `PLACE/savepoints/NAME`, or the storage of PLACE and NAME; or None.
         continue_sinks: the sinks go on under the lineage of the savepoint.
         storage_options: endpoint, credentials and the like of an object store.
         takeover: take the checkpoint over from a driver whose lease has not expired.
@@ -45,7 +45,7 @@ class CheckpointSettings:
     place: str | Storage
     interval_ms: int
     policies: RecoveryPolicies
-    savepoint: str | None = None
+    savepoint: str | tuple[Storage, str] | None = None
     continue_sinks: bool = False
     storage_options: Mapping[str, Any] | None = None
     takeover: bool = False
@@ -57,7 +57,7 @@ def checkpoint_settings(
     on_unmatched: OnUnmatched,
     on_input_changed: OnDivergence,
     on_divergence: OnDivergence,
-    savepoint: str | PathLike[str] | None,
+    savepoint: str | PathLike[str] | tuple[Storage, str] | None,
     continue_sinks: bool,
     storage_options: Mapping[str, Any] | None,
     takeover: bool,
@@ -97,8 +97,8 @@ def checkpoint_settings(
             hint="Give the path of a directory that belongs to this program alone.",
         )
     where = place if isinstance(place, Storage) else fspath(place)
-    begin = None if savepoint is None else fspath(savepoint)
-    if begin is not None and _SAVEPOINTS not in begin:
+    begin = savepoint if savepoint is None or isinstance(savepoint, tuple) else fspath(savepoint)
+    if isinstance(begin, str) and _SAVEPOINTS not in begin:
         raise ConfigurationError(
             "A savepoint is named by its place in a checkpoint.",
             detail=f"savepoint={shown(begin)}.",
@@ -141,8 +141,11 @@ def open_durability(
     interval_ms = graph.interval_ms
     begin = None
     if settings.savepoint is not None:
-        place, _, savepoint = settings.savepoint.rpartition(_SAVEPOINTS)
-        origin = storage_at(place)
+        if isinstance(settings.savepoint, str):
+            place, _, savepoint = settings.savepoint.rpartition(_SAVEPOINTS)
+            origin = storage_at(place)
+        else:
+            origin, savepoint = settings.savepoint
         begin = origin, read_savepoint(origin, savepoint)
 
     def identity() -> Identity:

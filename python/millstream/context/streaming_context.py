@@ -86,8 +86,9 @@ class StreamingContext(SourceMethods, RefreshedValueMethods):
         on_input_changed: when a batch that runs again after a restart reads other records than before: `fail`, or
             `accept`.
         on_divergence: when a batch that runs again, and that a sink has committed already, comes to another state.
-        savepoint: `PLACE/savepoints/NAME`: a checkpoint that is new begins with the state and the positions that
-            were pinned there, under a lineage of its own; one that exists goes on as it is.
+        savepoint: `PLACE/savepoints/NAME`, or the storage of PLACE and NAME: a checkpoint that is new begins with the
+            state and the positions that were pinned there, under a lineage of its own; one that exists goes on as it
+            is.
         continue_sinks: a program that begins from a savepoint is for its sinks the program of before.
         storage_options: endpoint, credentials and the like of an object store.
         takeover: on an object store, take the checkpoint over from a driver whose lease has not expired yet.
@@ -141,7 +142,7 @@ class StreamingContext(SourceMethods, RefreshedValueMethods):
         on_unmatched: OnUnmatched = "fail",
         on_input_changed: OnDivergence = "fail",
         on_divergence: OnDivergence = "fail",
-        savepoint: str | PathLike[str] | None = None,
+        savepoint: str | PathLike[str] | tuple[Storage, str] | None = None,
         continue_sinks: bool = False,
         storage_options: Mapping[str, Any] | None = None,
         takeover: bool = False,

@@ -51,7 +51,8 @@ def given_up(world: World) -> list[SimulatedBatch]:
         ViolationError: a sink has one.
     """
     batches = []
-    for letter in read_dead_letters(world.storage.copied()):
+    storages = [*world.left, world.storage.copied()]
+    for letter in (letter for storage in storages for letter in read_dead_letters(storage)):
         time_ms = letter.planned.time_ms
         for table in world.tables.values():
             if time_ms in table.batches:

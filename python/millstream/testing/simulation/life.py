@@ -66,6 +66,8 @@ class Life(Connections):
             if isinstance(place, ObjectPlace)
             else place,
             takeover=takeover,
+            savepoint=world.origin,
+            continue_sinks=world.continues,
             checkpoint_interval=world.options.checkpoint_interval,
             environment=environment,
             process_tuning=False,

@@ -72,6 +72,10 @@ class ObjectPlace:
             nonce=lambda: self._rng.randbytes(16),
         )
 
+    def renewed(self) -> ObjectPlace:
+        """Give an empty place with which the same goes wrong."""
+        return ObjectPlace(self._rng, self.faults)
+
     def copied(self) -> ObjectStorage:
         """Give a storage of its own with the same objects, with which nothing goes wrong."""
         bucket = SimulatedBucket(self._clock)

@@ -69,9 +69,9 @@ def simulate(
     For each seed the program runs in one thread, on a clock and a storage that are simulated. It crashes, also while
     it recovers, and is started again; its storage loses and tears what was not synced, refuses calls, and is full
     for a while; sources, sinks and tasks fail, before they took effect and after; executors answer late, twice or
-    never; senders send again what was not acknowledged; the clock jumps; the program is stopped and started; a driver
-    sleeps before a commit, and wakes when another one has taken over. Then all that ends, the rest of the records is
-    processed, and it is checked that
+    never; senders send again what was not acknowledged; the clock jumps; the program is stopped and started, and
+    goes on from a savepoint with a new checkpoint; a driver sleeps before a commit, and wakes when another one has
+    taken over. Then all that ends, the rest of the records is processed, and it is checked that
 
     - `exactly_once`: every record is in exactly one batch, in order (`at_least_once` without positions);
     - `inputs_fixed`: every attempt at a batch has the same records;

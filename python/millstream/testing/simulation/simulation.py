@@ -16,6 +16,7 @@ from millstream.testing.simulation.faults import SimulatedCrash
 from millstream.testing.simulation.life import Life
 from millstream.testing.simulation.object_place import EXPIRY_MS, ObjectPlace
 from millstream.testing.simulation.replay import replay
+from millstream.testing.simulation.savepoint import begin_from_savepoint
 from millstream.testing.simulation.violation import ViolationError
 from millstream.testing.simulation.world import START_MS, SimulatedBatch, World
 
@@ -80,6 +81,7 @@ class Simulation:
         self._room_back_ms = math.inf
         self._lives = 0
         self._stopping = False
+        self._leaving = False
         self._durability: Durability | None = None
         world.pause = self._pause
 
@@ -97,7 +99,7 @@ class Simulation:
     def _live_once(self) -> bool:
         """Start the program and let it run to its crash or end; True when everything is done."""
         world = self._world
-        self._stopping = False
+        self._stopping = self._leaving = False
         self._over_ms = math.inf
         life = world.life = Life(world, self._lives, self._now_ms, takeover=self._takes_over())
         self._lives += 1
@@ -221,6 +223,8 @@ class Simulation:
             raise ViolationError("error", f"the program ended: {type(failure).__name__}: {failure}") from failure
         if not self._stopping:
             raise ViolationError("error", "the program ended by itself")
+        if self._leaving:
+            begin_from_savepoint(self._world)
         return self._world.calm and self._is_done(life)
 
     def _disturb(self, life: Life) -> None:
@@ -236,6 +240,9 @@ class Simulation:
             self._room_back_ms = self._now_ms + rng.uniform(0.5, 5.0) * self._interval_ms
         if not self._stopping and world.fails("stop"):
             self._stop(life, graceful=rng.random() < 0.6)
+        if not self._stopping and world.fails("savepoint"):
+            self._leaving = True
+            self._stop(life, graceful=True)
 
     def _stop(self, life: Life, *, graceful: bool) -> None:
         self._stopping = True

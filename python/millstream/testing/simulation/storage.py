@@ -76,6 +76,10 @@ class SimulatedStorage(Storage):
             self.state = "crashed"
             return self._handed_over(self._files_after_crash() if machine else None)
 
+    def renewed(self) -> SimulatedStorage:
+        """Give an empty storage with which the same goes wrong."""
+        return SimulatedStorage(self._rng, faults=self.faults, segment_bytes=self.segment_bytes)
+
     def copied(self) -> SimulatedStorage:
         """Give a storage of its own with the same files, with which nothing goes wrong."""
         with self._guard:

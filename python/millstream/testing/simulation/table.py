@@ -23,18 +23,27 @@ class SimulatedTable:
         name: of the sink.
         batches: the rows of every batch, by batch time.
         staged: rows that were staged, by name.
-        epoch: the newest driver that has opened it.
+        epoch: the newest driver of the lineage that has opened it.
+        lineage_id: whose commits are taken.
+        earlier: batches of lineages before, of which this one knows nothing.
     """
 
     name: str
     batches: dict[int, list[Any]] = field(default_factory=dict)
     staged: dict[str, list[Any]] = field(default_factory=dict)
     epoch: int = 0
+    lineage_id: str = ""
+    earlier: frozenset[int] = frozenset()
 
     @property
     def newest_ms(self) -> int | None:
-        """The newest batch that is committed."""
-        return max(self.batches, default=None)
+        """The newest batch that the lineage has committed."""
+        return max((time_ms for time_ms in self.batches if time_ms not in self.earlier), default=None)
+
+    def belong_to(self, lineage_id: str) -> None:
+        """Take the commits of a lineage from now on."""
+        if lineage_id != self.lineage_id:
+            self.lineage_id, self.epoch, self.earlier = lineage_id, 0, frozenset(self.batches)
 
 
 class SimulatedSink(Sink[Any]):
@@ -52,6 +61,7 @@ class SimulatedSink(Sink[Any]):
         self._epoch = 0
 
     def open(self, lineage: SinkLineage) -> int | None:
+        self._table.belong_to(lineage.lineage_id)
         self._epoch = self._table.epoch = max(lineage.epoch, self._table.epoch)
         if lineage.epoch < self._epoch:
             raise self._fenced()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from millstream.environment.rng import Rng, seeded_rng
+from millstream.environment.storage import Storage
 from millstream.model.batch import Batch
 from millstream.testing.simulation.crash_plan import CrashPlan
 from millstream.testing.simulation.faults import Faults, SimulatedCrash
@@ -38,6 +39,7 @@ Fault: TypeAlias = Literal[
     "silent task",
     "clock",
     "stop",
+    "savepoint",
     "pause",
 ]
 """What may go wrong; see `millstream.testing.simulate`."""
@@ -54,6 +56,7 @@ RATES: Mapping[Fault, float] = {
     "silent task": 0.01,
     "clock": 0.04,
     "stop": 0.04,
+    "savepoint": 0.02,
     "pause": 0.02,
 }
 """How often each happens where it may, in a seed that has it at its usual rate."""
@@ -127,6 +130,9 @@ class World:
         calm: nothing goes wrong any more.
         pause: has a driver sleep while another one takes over, and gives it the rest of its time when that one works.
         life: the newest run of the program.
+        origin: the storage and the name of the savepoint that the checkpoint began from, or None.
+        continues: the program from there is for its sinks the one of before.
+        left: checkpoints that the program has left for others.
     """
 
     seed: int
@@ -146,6 +152,9 @@ class World:
     calm: bool = False
     pause: Callable[[Life], None] = lambda life: None
     life: Life | None = None
+    origin: tuple[Storage, str] | None = None
+    continues: bool = False
+    left: list[Storage] = field(default_factory=list)
     _late: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
 
     @classmethod
