@@ -30,6 +30,17 @@ _TESTS = itertools.count()
 COLLECTED_EVERY = 100
 """In every so-manieth test the garbage of all tests before is looked for."""
 
+
+def pytest_sessionfinish() -> None:
+    """Collect garbage while the session lasts.
+
+    pytest does so behind its end, and a worker of pytest-xdist that is busy then for 5 s interrupts itself.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 BACKENDS = ["threads"]
 if importlib.util.find_spec("millstream.execution.processes") is not None:
     BACKENDS.append("processes")
