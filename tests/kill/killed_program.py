@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import selectors
 import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 
 from tests.kill.life import Fate, Life
@@ -113,15 +115,22 @@ class KilledProgram(ABC):
             return
         if life.lines_count == fate.stop_lines:
             life.stop()
-        if life.lines_count == fate.worker_lines:
-            self._kill_a_worker(life)
-        if life.lines_count == fate.lines:
+        if fate.worker_lines is not None and life.lines_count >= fate.worker_lines and self._kill_a_worker(life):
+            fate.worker_lines = None
+        # Why not before: a life that is to lose a worker goes on until it has lost one.
+        if fate.lines is not None and life.lines_count >= fate.lines and fate.worker_lines is None:
             life.kill()
 
-    def _kill_a_worker(self, life: Life) -> None:
-        if workers := life.workers():
+    def _kill_a_worker(self, life: Life) -> bool:
+        """Kill one of the workers; False while there is none."""
+        workers = life.workers()
+        if not workers:
+            return False
+        with suppress(ProcessLookupError):  # It died of itself: the next line tells of another one.
+            os.kill(self._chance.choice(workers), signal.SIGKILL)
             self.outcome.worker_kills += 1
-            subprocess.run(["kill", "-9", self._chance.choice(workers)], check=False, stderr=subprocess.DEVNULL)
+            return True
+        return False
 
     @property
     def _complaint(self) -> Path:

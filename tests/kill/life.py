@@ -17,7 +17,8 @@ class Fate:
         lines: killed from outside after so many lines at the latest; None: not killed, it is the last life.
         crash: the point at which the program kills itself, or None.
         count: at its how-manieth passage.
-        worker_lines: a worker is killed after so many lines.
+        worker_lines: a worker is killed after so many lines, or as soon as there is one; the driver is not killed from
+            outside before that.
         broker_lines: the broker is killed, and started again, after so many lines.
         stop_lines: asked to stop after so many lines.
         receiver_process: the receiver runs in a process of its own.
@@ -76,10 +77,10 @@ class Life:
     def kill(self) -> None:
         self._process.kill()
 
-    def workers(self) -> list[str]:
+    def workers(self) -> list[int]:
         """Give the process ids of its workers."""
         found = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False)
-        return found.stdout.split()
+        return [int(number) for number in found.stdout.split()]
 
     def end(self) -> int:
         """Kill what still runs; give the exit status."""

@@ -30,6 +30,9 @@ LAST_BATCHES = round(WINDOW_S / INTERVAL_S / 2)
 BROKER_KILL_EVERY = 5
 """The broker is killed in every so-manieth life, and once at least."""
 
+WORKER_KILL_EVERY = 3
+"""A worker is killed in every so-manieth life, where there are workers, and once at least."""
+
 PARTITIONS = 2
 WORDS = 40
 
@@ -87,12 +90,20 @@ class KafkaKillRun(KilledProgram):
         self._numbers = itertools.count()
         self._sent: list[str] = []
         self._lives_with_broker_kill: set[int] = set()
+        self._lives_with_worker_kill: set[int] = set()
 
     def run(self, kills: int) -> Outcome:
-        """Run it with so many kills of the driver and, beside them, some of the broker; end it, and check it."""
+        """Run it with so many kills of the driver and, beside them, some of the broker and of workers; and check it."""
         broker_kills = max(1, kills // BROKER_KILL_EVERY)
         self._lives_with_broker_kill = set(self._chance.sample(range(1, max(kills, broker_kills + 1)), broker_kills))
+        others = [life for life in range(kills) if life not in self._lives_with_broker_kill]
+        worker_kills = max(1, kills // WORKER_KILL_EVERY) if self._backend == "processes" and others else 0
+        self._lives_with_worker_kill = set(self._chance.sample(others, min(worker_kills, len(others))))
+        planned = broker_kills, len(self._lives_with_worker_kill)
         self._live_to_the_end(kills)
+        # Not luck: a run in which one of them did not strike has tested less than it says.
+        struck = self.outcome.broker_kills, self.outcome.worker_kills
+        assert struck == planned, f"of the broker and of workers: {struck} kills, {planned} were planned"
         assert not self._producer.flush(60.0)
         outcome = self.outcome
         outcome.divergences = divergences(self._folder, self._cluster.servers, self._source, self._target, self._sent)
@@ -105,6 +116,11 @@ class KafkaKillRun(KilledProgram):
         if self.outcome.kills in self._lives_with_broker_kill:
             self._lives_with_broker_kill.discard(self.outcome.kills)
             return Fate(LINES_MAX, broker_lines=chance.randint(30, 60))
+        if self.outcome.kills in self._lives_with_worker_kill:
+            self._lives_with_worker_kill.discard(self.outcome.kills)
+            # Some batches with a worker in the place of the one that was killed follow.
+            worker_lines = chance.randint(15, 60)
+            return Fate(worker_lines + chance.randint(20, 60), worker_lines=worker_lines)
         kind = chance.choices(["anywhere", "batch", "recovery", "stop"], [4, 8, 4, 1])[0]
         fate = Fate(LINES_MAX)
         if kind == "anywhere":
@@ -114,8 +130,6 @@ class KafkaKillRun(KilledProgram):
                 fate.stop_lines = chance.randint(40, 100)
             fate.crash = f"{chance.choice(['before', 'after'])} {chance.choice(PLACES[kind])}"
             fate.count = chance.randint(1, 8) if kind == "batch" else 1
-        if self._backend == "processes" and chance.random() < 0.7:
-            fate.worker_lines = chance.randint(15, 50)
         return fate
 
     def _settings(self, fate: Fate) -> Settings:

@@ -18,4 +18,5 @@ def test_a_killed_word_count_loses_nothing_and_doubles_nothing(
     outcome = KafkaKillRun(tmp_path, own_cluster, seed, backend).run(kills)
     assert outcome.divergences == []
     assert (outcome.kills, outcome.broker_kills) == (kills, 1)
+    assert outcome.worker_kills == (1 if backend == "processes" else 0)
     assert outcome.batches > kills
