@@ -5,15 +5,21 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
+from tests.integration.kafka.kafka_reader import values
 from tests.integration.kafka.kafka_run import KafkaRun
 from tests.servers.kafka.broker import PASSWORD, KafkaCluster
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
 from millstream.errors import ConfigurationError, DataError, SourceUnavailableError
+from millstream.model.batch import Batch
+from millstream.model.partition import Partition
+from millstream.model.ports.sink import SinkLineage
+from millstream.sinks.kafka.kafka_sink import KafkaSink
 from millstream.sources.kafka.kafka_source import KafkaSource
 
 
@@ -241,15 +247,28 @@ def test_a_broker_that_dies_in_the_middle_of_a_batch(own_cluster: KafkaCluster) 
 @pytest.mark.timeout(240)
 def test_a_leader_that_dies_hands_over(three_brokers: KafkaCluster) -> None:
     tool = KafkaTool(three_brokers)
-    topic = tool.topic(3, replicas=3, min_insync_replicas="2")
+    topic, target = (tool.topic(3, replicas=3, min_insync_replicas="2") for _ in range(2))
+    sink = KafkaSink(three_brokers.servers, target)
+    sink.open(SinkLineage("lineage-1", "out", 1))
+
+    def write(time_ms: int) -> None:
+        batch = Batch(time_ms)
+        # Records without key go to all partitions: some to one whose leader dies.
+        sink.commit(batch, [sink.stage(batch, 0, Partition([f"{time_ms}-{number}" for number in range(100)]))])
+
+    write(1_000)
     with KafkaRun(three_brokers.servers, topics=[topic], shape=lambda r: (r.partition, r.value.decode())) as run:
         for partition in range(3):
             tool.produce(topic, numbered(0, 50), partition)
         run.until(150)
         three_brokers.kill(2)
+        write(2_000)
         for partition in range(3):
             tool.produce(topic, numbered(50, 100), partition)
         seen = run.until(300)
     for partition in range(3):
         assert [value for number, value in seen if number == partition] == numbered(0, 100)
     assert [report.kind for report in run.reports.seen] in ([], ["unreachable"], ["unreachable", "reachable"])
+    write(3_000)
+    wanted = Counter(f"{time_ms}-{number}" for time_ms in (1_000, 2_000, 3_000) for number in range(100))
+    assert Counter(values(three_brokers.servers, target)) == wanted

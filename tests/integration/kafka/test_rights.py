@@ -14,6 +14,10 @@ from tests.servers.kafka.broker import USER
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 from millstream.errors import ConfigurationError
+from millstream.model.batch import Batch
+from millstream.model.partition import Partition
+from millstream.model.ports.sink import SinkLineage
+from millstream.sinks.kafka.kafka_sink import KafkaSink
 
 
 def run_of(kafka: KafkaTool, topic: str, **options: Any) -> KafkaRun:
@@ -83,3 +87,47 @@ def test_a_group_for_monitors_that_may_not_be_used_is_said_once_and_holds_nothin
         assert run.until(6) == list("abcdef")
     said = [record for record in caplog.records if group in record.getMessage()]
     assert len(said) == 1
+
+
+def sink_of(kafka: KafkaTool, topic: str) -> KafkaSink:
+    cluster = kafka.cluster
+    return KafkaSink(cluster.secure_servers, topic, control_topic=topic, options=cluster.secure_options)
+
+
+def written(sink: KafkaSink, epoch: int) -> None:
+    """Open the sink of a driver and write a batch; without epoch there is no checkpoint, and no transaction."""
+    try:
+        sink.open(SinkLineage("lineage-1", "out", epoch))
+        batch = Batch(1_000)
+        sink.commit(batch, [sink.stage(batch, 0, Partition(["a"]))])
+    finally:
+        sink.close()
+
+
+@pytest.mark.parametrize("epoch", [0, 1], ids=["at least once", "exactly once"])
+def test_a_topic_that_may_be_read_and_not_written_is_refused(kafka: KafkaTool, epoch: int) -> None:
+    topic = kafka.topic()
+    kafka.allow(ResourceType.TOPIC, topic, AclOperation.READ, USER)
+    with pytest.raises(ConfigurationError, match="may not") as refused:
+        written(sink_of(kafka, topic), epoch)
+    assert topic in str(refused.value)
+    assert "WRITE" in str(refused.value.hint)
+    assert kafka.end(topic) == 0
+
+
+def test_a_transactional_id_that_may_not_be_used_is_refused_at_the_start(kafka: KafkaTool) -> None:
+    topic = kafka.topic()
+    name = f"{topic}-{SinkLineage('lineage-1', 'out').key}"
+    kafka.allow(ResourceType.TRANSACTIONAL_ID, name, AclOperation.WRITE, "bob")
+    with pytest.raises(ConfigurationError, match="may not") as refused:
+        written(sink_of(kafka, topic), 1)
+    assert "transactional ids" in str(refused.value.hint)
+
+
+def test_a_control_topic_that_may_not_be_made_is_refused_at_the_start(kafka: KafkaTool) -> None:
+    topic = kafka.topic()
+    name = f"{topic}-{SinkLineage('lineage-1', 'out').key}"
+    kafka.allow(ResourceType.TOPIC, name, AclOperation.ALL, "bob")
+    with pytest.raises(ConfigurationError, match="may not") as refused:
+        written(sink_of(kafka, topic), 1)
+    assert "CREATE" in str(refused.value.hint)

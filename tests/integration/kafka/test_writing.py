@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,14 @@ from tests.servers.kafka.broker import PASSWORD
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
-from millstream.errors import ArgumentTypeError, ConfigurationError, DataError, InvalidError, UserCodeError
+from millstream.errors import (
+    ArgumentTypeError,
+    ConfigurationError,
+    DataError,
+    InvalidError,
+    SinkUnavailableError,
+    UserCodeError,
+)
 from millstream.testing import ManualClock
 
 
@@ -174,6 +182,16 @@ def test_an_unknown_topic_of_a_function_is_refused_before_anything_is_written(ka
     with pytest.raises(ConfigurationError, match="There is no topic nowhere"):
         written(kafka.servers, lambda word: topic if word == "a" else "nowhere", [["a", "b"]])
     assert kafka.end(topic) == 0
+
+
+def test_no_broker_is_an_error_in_bounded_time() -> None:
+    began = time.monotonic()
+    with ms.StreamingContext(1.0, environment=ms.Environment(ManualClock())) as ssc:
+        ssc.memory_stream().save_to_kafka("127.0.0.1:1", "t", start_timeout=1.5)
+        with pytest.raises(SinkUnavailableError, match="No broker of Kafka answered") as failed:
+            ssc.start()
+    assert time.monotonic() - began < 10
+    assert "127.0.0.1:1" in str(failed.value)
 
 
 def test_without_a_checkpoint_nothing_is_exactly_once(kafka: KafkaTool) -> None:

@@ -71,12 +71,21 @@ class KafkaCluster:
         brokers: how many.
         secure: give each a listener with TLS and SASL (SCRAM-SHA-512) as well.
         java_options: more options of the brokers' virtual machines.
+        session_ms: after so long without a sign of life a broker is taken for dead: one that is killed should be soon,
+            one that is not should outlive a busy machine.
     """
 
     def __init__(
-        self, directory: Path, brokers: int = 1, *, secure: bool = False, java_options: Sequence[str] = ()
+        self,
+        directory: Path,
+        brokers: int = 1,
+        *,
+        secure: bool = False,
+        java_options: Sequence[str] = (),
+        session_ms: int = 1_000,
     ) -> None:
         self.directory = directory
+        self._session_ms = session_ms
         self._java_options = java_options
         self._cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).rstrip(b"=").decode()
         ports = iter(_free_ports(3 * brokers))
@@ -195,6 +204,7 @@ class KafkaCluster:
             "CONTROLLER_PORT": str(node.controller_port),
             "DIRECTORY": str(node.directory),
             "REPLICAS": str(min(3, len(self.nodes))),
+            "SESSION": str(self._session_ms),
         }.items():
             text = text.replace(f"@{name}@", value)
         if node.secure_port is not None:

@@ -28,7 +28,7 @@ def _needed() -> None:
 def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """One broker, with a plain listener and a secure one, for all tests that leave it alive."""
     _needed()
-    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"), secure=True)
+    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"), secure=True, session_ms=30_000)
     try:
         cluster.start()
         yield cluster

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
@@ -48,7 +49,15 @@ class KafkaTool:
         name = name if name is not None else f"{self.prefix}-{next(self._numbers)}"
         options = {key.replace("_", "."): value for key, value in config.items()}
         new = NewTopic(name, partitions, replicas, config=options)
-        self.admin.create_topics([new])[name].result(TIMEOUT_S)
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                self.admin.create_topics([new])[name].result(TIMEOUT_S)
+                break
+            except KafkaException as error:
+                # A broker that was taken for dead on a busy machine is back with its next sign of life.
+                if error.args[0].code() != KafkaError.INVALID_REPLICATION_FACTOR or time.monotonic() > deadline:
+                    raise
         self._wait_for(name, partitions)
         return name
 

@@ -12,7 +12,7 @@ from millstream.errors import (
     MillstreamError,
     SinkUnavailableError,
 )
-from millstream.sinks.kafka.write_errors import write_error
+from millstream.sinks.kafka.write_errors import error_of_kind, write_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,17 +84,23 @@ class ControlTopic:
         from millstream._core import KafkaClientError
 
         try:
+            made: int | None = None
             _, _, partitions, kind, text = producer.describe([self.name], self._timeout_s)[0]
             if kind == "unknown_topic":
-                self._make_anew(producer)
+                made = self._make_anew(producer)
                 partitions = 1
+            elif kind == "authorization":
+                what = f"The control topic {self.name} could not be used."
+                raise error_of_kind(kind, what, f"{text} Brokers: {self._options.servers}.")
             elif kind is not None:
                 raise self._unavailable(f"The control topic cannot be used now: {text}")
+            # This waits until the brokers know a topic that was just made, too.
             brokers, replicas = producer.replicas(self.name, self._timeout_s)
             config = producer.topic_config(self.name, self._timeout_s)
         except KafkaClientError as error:
             raise self._failed(error) from error
-        wanted = self._wanted(brokers)
+        # Of one that was just made: a broker that came up since was not counted then.
+        wanted = self._wanted(brokers) if made is None else made
         policy = config.get("cleanup.policy")
         if partitions != 1 or policy != "compact" or replicas < wanted:
             raise ConfigurationError(
@@ -167,11 +173,13 @@ class ControlTopic:
                 hint="Nobody else may write to this topic. Where a newer version of millstream wrote it, use that one.",
             ) from error
 
-    def _make_anew(self, producer: KafkaProducer) -> None:
+    def _make_anew(self, producer: KafkaProducer) -> int:
+        """Make the topic; give how many replicas it has."""
         if self._lineage.note is not None:
             raise self._lost("is gone")
         wanted = self._wanted(producer.brokers(self._timeout_s))
         producer.make_topic(self.name, wanted, _CONFIG, self._timeout_s)
+        return wanted
 
     def _wanted(self, brokers: int) -> int:
         return min(REPLICAS, brokers) if self._replicas is None else self._replicas

@@ -107,6 +107,6 @@ def tell_events(producer: KafkaProducer, options: ClientOptions) -> None:
     """Log what happened to the connections, one line a change."""
     for kind, text in producer.events():
         if kind == "failed":
-            logger.warning("Kafka at %s cannot be reached: %s", options.servers, text)
+            logger.warning("Kafka at %s gives an error: %s", options.servers, text)
         else:
-            logger.warning("Kafka at %s is reached again, %s.", options.servers, text)
+            logger.warning("Kafka at %s answers again, %s.", options.servers, text)

@@ -255,7 +255,9 @@ class TransactionalWriter:
         if failure is not None and (failure[0] != "other" or error is None):
             return message_error(failure, [*tables, self._control.message(None)], self._options)
         assert error is not None  # Invariant: there is no abort without one of the two.
-        return write_error(error, "Kafka aborted a transaction.", self._options)
+        topics = self._topic or "several topics"
+        what = f"Kafka aborted a transaction that writes {topics} and {self._control.name}."
+        return write_error(error, what, self._options)
 
     def _ended(self, error: KafkaClientError) -> Exception:
         """Give the error for a producer that can do nothing more."""

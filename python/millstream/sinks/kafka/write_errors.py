@@ -25,7 +25,7 @@ def write_error(error: KafkaClientError, what: str, options: ClientOptions) -> M
         what: what was tried, such as `Kafka could not be written.`.
         options: the client's.
     """
-    return _error(error.kind, what, f"{error} Brokers: {options.servers}.")
+    return error_of_kind(error.kind, what, f"{error} Brokers: {options.servers}.")
 
 
 def message_error(failure: Failure, tables: Sequence[pa.Table], options: ClientOptions) -> MillstreamError:
@@ -49,10 +49,17 @@ def message_error(failure: Failure, tables: Sequence[pa.Table], options: ClientO
             "filter or cut such records. Where the topic takes records of this size: records that travel together "
             "count as one, so give batch.size in options=, no more than the topic's max.message.bytes.",
         )
-    return _error(kind, "Kafka could not be written.", f"{text}; {where}. Brokers: {options.servers}.{record}")
+    return error_of_kind(kind, "Kafka could not be written.", f"{text}; {where}. Brokers: {options.servers}.{record}")
 
 
-def _error(kind: str, what: str, detail: str) -> MillstreamError:
+def error_of_kind(kind: str, what: str, detail: str) -> MillstreamError:
+    """Give the error for a kind of trouble.
+
+    Args:
+        kind: of `KafkaClientError`.
+        what: what was tried.
+        detail: what the client said.
+    """
     match kind:
         case "invalid":
             return ConfigurationError(
