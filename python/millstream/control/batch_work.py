@@ -7,12 +7,13 @@ from typing import Any
 
 from millstream.control.batch_inputs import BatchInputs
 from millstream.control.batch_report import BatchReport
-from millstream.control.durability import Durability, state_digest
+from millstream.control.durability import Durability
 from millstream.control.input_digests import input_digests
 from millstream.control.instructions import PlanBatch
 from millstream.control.open_batch import OpenBatch
 from millstream.control.recovered import Recovered
 from millstream.control.silent_runs import SilentRuns
+from millstream.control.state_digest import state_digest
 from millstream.environment.clock import Clock
 from millstream.environment.logger import logger
 from millstream.errors import DataError

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
 from millstream.blocks.block_log import records_of
+from millstream.control import program_form
 from millstream.control.divergences import Divergences
 from millstream.control.logged_blocks import LoggedBlocks
 from millstream.control.rate.rate_memory import RateMemory
@@ -38,12 +37,10 @@ from millstream.recovery.decisions import (
     BatchPrepared,
     BatchSkipped,
     CheckpointWritten,
-    Digest,
     DriverStarted,
     SinksOpened,
     StateDelta,
 )
-from millstream.recovery.history import logs_state
 from millstream.recovery.matching import match_tables
 from millstream.state.table_identity import TableIdentity
 
@@ -168,8 +165,9 @@ class Durability:
         stored_program = history.program
         # Only inputs that keep their records while no driver runs have a backlog, behind which no key grows idle.
         keeps = any(isinstance(node, SourceInput) for node in self._graph.inputs)
+        program = program_form.described(self._graph, self._state.tables, state_log=self.logs_state)
         started = DriverStarted(
-            history.epoch + 1, round(self._clock.wall_ms()), history.planned_ms if keeps else None, self._program()
+            history.epoch + 1, round(self._clock.wall_ms()), history.planned_ms if keeps else None, program
         )
         if self.logs_state:
             self._state.begin()
@@ -180,7 +178,7 @@ class Durability:
             self._load(stored_program)
         self._progress.tell("reading blocks", 0)
         self._logged = self._find_blocks()
-        if state_ms is not None and _form(stored_program) != _form(started.program):
+        if state_ms is not None and program_form.form(stored_program) != program_form.form(started.program):
             self.journal.append(self._writer.rewrite(self._snapshot(state_ms), started.program), started)
         else:
             self.journal.append(started)
@@ -219,15 +217,6 @@ class Durability:
         done_ms = self.journal.history.done_ms
         assert done_ms is not None  # Invariant: those were done.
         self._writer.write_whole(self._snapshot(done_ms))
-
-    def _program(self) -> dict[str, Any]:
-        return {
-            "state_log": self.logs_state,
-            "interval_ms": self._graph.interval_ms,
-            "inputs": [node.name for node in self._graph.inputs],
-            "outputs": [output.name for output in self._graph.outputs],
-            "tables": [asdict(table) for table in self._state.tables],
-        }
 
     def _load(self, program: Mapping[str, Any]) -> None:
         """Fill the state with what the checkpoint holds, matched with the operators of this program."""
@@ -390,23 +379,6 @@ class Durability:
     def _tell_failed(self, error: BaseException) -> None:
         if CheckpointFailed in self._bus.heard:
             self._bus.post(CheckpointFailed(self._clock.wall_ms(), f"{type(error).__name__}: {error}"))
-
-
-def _form(program: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Give what the chunks of a program depend on."""
-    tables = [] if program is None else program["tables"]
-    form = [{name: value for name, value in table.items() if name != "site"} for table in tables]
-    return [*form, {"state_log": logs_state(program)}]
-
-
-def state_digest(deltas: Sequence[StateDelta]) -> Digest | None:
-    """Give a digest of what a batch changed in the state, or None when it changed nothing."""
-    if not deltas:
-        return None
-    checksum = 0
-    for delta in deltas:
-        checksum = zlib.crc32(delta.data, checksum)
-    return Digest(len(deltas), checksum)
 
 
 def _queue_refused(name: str, site: str | None) -> ConfigurationError:
