@@ -1,4 +1,4 @@
-"""What the benchmarks share: percentiles, printed rows, and the line about the machine."""
+"""What the benchmarks share: percentiles, printed rows, the line about the machine, and arguments."""
 
 from __future__ import annotations
 
@@ -40,9 +40,13 @@ def report(name: str, rows: Mapping[str, object]) -> None:
         print(f"  {label:<58} {value:.4g}" if isinstance(value, float) else f"  {label:<58} {value}")
 
 
+def argument(name: str) -> str:
+    """Read what is given as `--name=value` on the command line, or nothing."""
+    start = f"--{name}="
+    return next((given.removeprefix(start) for given in sys.argv[1:] if given.startswith(start)), "")
+
+
 def option(name: str, default: float) -> float:
     """Read a number given as `--name=value` on the command line."""
-    for argument in sys.argv[1:]:
-        if argument.startswith(f"--{name}="):
-            return float(argument.split("=", 1)[1])
-    return default
+    given = argument(name)
+    return float(given) if given else default

@@ -25,7 +25,7 @@ from tests.servers.kafka.broker import KafkaCluster, missing
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
-from benchmarks.figures import median, option, percentile, report
+from benchmarks.figures import argument, median, option, percentile, report
 from benchmarks.kafka_to_kafka import BROKER, PARTITIONS
 
 INTERVAL_S = 0.2
@@ -175,16 +175,11 @@ def main(rate: int, seconds: float, pause: float) -> None:
     report("kafka_kill", rows)
 
 
-def _argument(name: str) -> str:
-    found = [argument.split("=", 1)[1] for argument in sys.argv[1:] if argument.startswith(f"--{name}=")]
-    return found[0] if found else ""
-
-
 if __name__ == "__main__":
     RATE = int(option("rate", 100_000))
-    if to := _argument("send"):
-        send(_argument("servers"), to, RATE, option("seconds", 10.0))
-    elif what := _argument("program"):
-        run_program(_argument("servers"), *what.split(","))
+    if to := argument("send"):
+        send(argument("servers"), to, RATE, option("seconds", 10.0))
+    elif what := argument("program"):
+        run_program(argument("servers"), *what.split(","))
     else:
         main(RATE, option("seconds", 10.0), option("pause", 5.0))

@@ -9,28 +9,18 @@ over several rounds in turn; what counts are the ratios of the medians.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.servers.kafka.broker import KafkaCluster, missing
-from tests.servers.kafka.kafka_tool import KafkaTool
-
-from benchmarks.figures import median, option, report
+from benchmarks.figures import argument, median, option, report
+from benchmarks.own_broker import own_broker
 
 PARTITIONS = 4
 RANGE = 50_000
 """Offsets of one split."""
-
-
-def cpu_s() -> float:
-    """CPU seconds of this process."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def read_columns(servers: str, topic: str, records: int, *, rows: bool) -> int:
@@ -84,12 +74,12 @@ def reader(kind: str, servers: str, topic: str, records: int) -> None:
     import millstream.sources.kafka.kafka_source  # noqa: F401
 
     pyarrow.array([1])  # Imports pandas, where it is installed.
-    began, before = time.perf_counter(), cpu_s()
+    began, before = time.perf_counter(), time.process_time()
     if kind == "confluent":
         count = read_confluent(servers, topic, records)
     else:
         count = read_columns(servers, topic, records, rows=kind == "rows")
-    print(count, time.perf_counter() - began, cpu_s() - before)
+    print(count, time.perf_counter() - began, time.process_time() - before)
 
 
 def measured(command: list[str], records: int) -> tuple[float, float]:
@@ -113,30 +103,21 @@ def bare() -> Path | None:
 
 def main(records: int, rounds: int) -> None:
     """Fill a topic, and have it read in turn."""
-    if (reason := missing()) is not None:
-        print(f"No Kafka broker: {reason}.")
-        return
     commands: dict[str, list[str]] = {}
-    with tempfile.TemporaryDirectory() as directory:
-        cluster = KafkaCluster(Path(directory) / "cluster")
-        try:
-            cluster.start()
-            tool = KafkaTool(cluster)
-            topic = tool.topic(PARTITIONS)
-            for partition in range(PARTITIONS):
-                values: Any = (os.urandom(48) + b"x" * 52 for _ in range(records // PARTITIONS))
-                tool.produce(topic, values, partition)
-            for kind in ("confluent", "columns", "rows"):
-                options = [f"--read={kind}", f"--servers={cluster.servers}", f"--topic={topic}", f"--records={records}"]
-                commands[kind] = [sys.executable, "-m", "benchmarks.kafka_read", *options]
-            if (program := bare()) is not None:
-                commands["bare"] = [str(program), cluster.servers, topic, str(PARTITIONS), str(records)]
-            figures: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-            for _ in range(rounds):
-                for name, command in commands.items():
-                    figures[name].append(measured(command, records))
-        finally:
-            cluster.stop()
+    with own_broker() as tool:
+        topic = tool.topic(PARTITIONS)
+        for partition in range(PARTITIONS):
+            values: Any = (os.urandom(48) + b"x" * 52 for _ in range(records // PARTITIONS))
+            tool.produce(topic, values, partition)
+        for kind in ("confluent", "columns", "rows"):
+            options = [f"--read={kind}", f"--servers={tool.servers}", f"--topic={topic}", f"--records={records}"]
+            commands[kind] = [sys.executable, "-m", "benchmarks.kafka_read", *options]
+        if (program := bare()) is not None:
+            commands["bare"] = [str(program), tool.servers, topic, str(PARTITIONS), str(records)]
+        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        for _ in range(rounds):
+            for name, command in commands.items():
+                figures[name].append(measured(command, records))
     report("kafka_read", _ratios(figures))
 
 
@@ -153,14 +134,9 @@ def _ratios(figures: dict[str, list[tuple[float, float]]]) -> dict[str, object]:
     return rows
 
 
-def _argument(name: str) -> str:
-    found = [argument.split("=", 1)[1] for argument in sys.argv[1:] if argument.startswith(f"--{name}=")]
-    return found[0] if found else ""
-
-
 if __name__ == "__main__":
     RECORDS = int(option("records", 2_000_000))
-    if kind := _argument("read"):
-        reader(kind, _argument("servers"), _argument("topic"), RECORDS)
+    if kind := argument("read"):
+        reader(kind, argument("servers"), argument("topic"), RECORDS)
     else:
         main(RECORDS, int(option("rounds", 3)))

@@ -32,7 +32,7 @@ from tests.servers.kafka.broker import KafkaCluster, missing
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
-from benchmarks.figures import median, option, percentile, report
+from benchmarks.figures import argument, median, option, percentile, report
 from benchmarks.kafka_word_count import ENVIRONMENT, HERE, JARS, PEER, prepare
 
 FLINK_PEER, FLINK = HERE / "peers" / "flink_kafka", HERE / ".flink"
@@ -259,16 +259,11 @@ def main() -> None:
     report("kafka_to_kafka", rows)
 
 
-def _argument(name: str) -> str:
-    found = [argument.split("=", 1)[1] for argument in sys.argv[1:] if argument.startswith(f"--{name}=")]
-    return found[0] if found else ""
-
-
 if __name__ == "__main__":
-    SERVERS, RATE, SECONDS = _argument("servers"), int(option("rate", 100_000)), option("seconds", 15.0)
-    if to := _argument("send"):
+    SERVERS, RATE, SECONDS = argument("servers"), int(option("rate", 100_000)), option("seconds", 15.0)
+    if to := argument("send"):
         send(SERVERS, to, RATE, SECONDS)
-    elif of := _argument("hear"):
+    elif of := argument("hear"):
         hear(SERVERS, of, round(RATE * TICK_S) * round(SECONDS / TICK_S), SECONDS)
     elif "--stream" in sys.argv:
         run_stream(*sys.argv[sys.argv.index("--stream") + 1 :])

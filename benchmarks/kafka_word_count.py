@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import venv
 from collections.abc import Callable
@@ -20,11 +19,9 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-from tests.servers.kafka.broker import KafkaCluster, missing
-from tests.servers.kafka.kafka_tool import KafkaTool
-
 import millstream as ms
 from benchmarks.figures import median, option, report
+from benchmarks.own_broker import own_broker
 from benchmarks.text import lines_of_standard_library
 from millstream.testing import ManualClock
 
@@ -100,33 +97,24 @@ def ours(
 
 def main(records: int, batches: int) -> None:
     """Fill a topic, and have its words counted in turn."""
-    if (reason := missing()) is not None:
-        print(f"No Kafka broker: {reason}.")
-        return
     prepare()
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:2]))
     rows: dict[str, object] = {}
-    with tempfile.TemporaryDirectory() as directory:
-        cluster = KafkaCluster(Path(directory) / "cluster")
-        try:
-            cluster.start()
-            tool = KafkaTool(cluster)
-            topic = tool.topic(PARTITIONS)
-            lines = lines_of_standard_library(records)
-            for _ in range(batches + 2):
-                for partition in range(PARTITIONS):
-                    tool.produce(topic, lines[partition::PARTITIONS], partition)
-            for name, program in (("plain lambdas", plain), ("functions without source", without_source)):
-                for backend in ("threads", "processes"):
-                    # Why before each: what else the machine does changes in minutes.
-                    peer = theirs(cluster.servers, topic, records, batches)
-                    took, words = ours(program, cluster.servers, topic, records, batches, backend)
-                    assert words == peer["words"], f"{words} words here, {peer['words']} there"
-                    rows[f"{name}, {backend}, ms a batch"] = took
-                    rows[f"{name}, {backend}: Structured Streaming with a Python UDF, ms a batch"] = peer["median_ms"]
-                    rows[f"{name}, {backend}, times as fast (plain lambdas at least 3)"] = peer["median_ms"] / took
-        finally:
-            cluster.stop()
+    with own_broker() as tool:
+        topic = tool.topic(PARTITIONS)
+        lines = lines_of_standard_library(records)
+        for _ in range(batches + 2):
+            for partition in range(PARTITIONS):
+                tool.produce(topic, lines[partition::PARTITIONS], partition)
+        for name, program in (("plain lambdas", plain), ("functions without source", without_source)):
+            for backend in ("threads", "processes"):
+                # Why before each: what else the machine does changes in minutes.
+                peer = theirs(tool.servers, topic, records, batches)
+                took, words = ours(program, tool.servers, topic, records, batches, backend)
+                assert words == peer["words"], f"{words} words here, {peer['words']} there"
+                rows[f"{name}, {backend}, ms a batch"] = took
+                rows[f"{name}, {backend}: Structured Streaming with a Python UDF, ms a batch"] = peer["median_ms"]
+                rows[f"{name}, {backend}, times as fast (plain lambdas at least 3)"] = peer["median_ms"] / took
     report("kafka_word_count", rows)
 
 

@@ -9,19 +9,14 @@ CPU seconds are those of the stream's process, without the broker.
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.servers.kafka.broker import KafkaCluster, missing
-from tests.servers.kafka.kafka_tool import KafkaTool
-
 import millstream as ms
 from benchmarks.figures import median, option, percentile, report
+from benchmarks.own_broker import own_broker
 from millstream.model.batch import Batch
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
@@ -29,12 +24,6 @@ from millstream.model.ports.sink import SinkLineage
 from millstream.sinks.kafka.kafka_sink import KafkaSink
 
 PARTITIONS = 4
-
-
-def cpu_s() -> float:
-    """CPU seconds of this process."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def commits_ms(servers: str, topic: str, batches: int, *, exactly_once: bool) -> list[float]:
@@ -90,7 +79,7 @@ def sustained(servers: str, topic: str, rate: int, seconds: float, folder: Path)
     ssc.add_listener(delays)
     ssc.stream(Pairs(rate // 2), name="pairs").save_to_kafka(servers, topic, name="out")
     ssc.start()
-    began = cpu_s()
+    began = time.process_time()
     ssc.await_termination(seconds)
     ssc.stop()
     counted = delays.delays_ms[2:]
@@ -98,30 +87,15 @@ def sustained(servers: str, topic: str, rate: int, seconds: float, folder: Path)
         f"2. {rate:,} records/s exactly once, 500 ms: batch p50, ms": median(counted),
         "   p99, ms (keeps up below 500)": percentile(counted, 0.99),
         "   records written a second": delays.records / seconds,
-        "   CPU seconds a million records": (cpu_s() - began) / delays.records * 1e6,
+        "   CPU seconds a million records": (time.process_time() - began) / delays.records * 1e6,
     }
-
-
-@contextmanager
-def broker() -> Iterator[KafkaTool]:
-    """Start a broker."""
-    with tempfile.TemporaryDirectory() as directory:
-        cluster = KafkaCluster(Path(directory) / "cluster")
-        try:
-            cluster.start()
-            yield KafkaTool(cluster)
-        finally:
-            cluster.stop()
 
 
 def main() -> None:
     """Measure both."""
-    if (reason := missing()) is not None:
-        print(f"No Kafka broker: {reason}.")
-        return
     rows: dict[str, object] = {}
     seconds = option("seconds", 10.0)
-    with broker() as tool, tempfile.TemporaryDirectory() as folder:
+    with own_broker() as tool, tempfile.TemporaryDirectory() as folder:
         for exactly_once in (False, True):
             spent = commits_ms(tool.servers, tool.topic(), int(option("batches", 300)), exactly_once=exactly_once)
             what = "exactly once" if exactly_once else "at least once"
