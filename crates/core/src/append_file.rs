@@ -143,8 +143,8 @@ fn write_all(file: &mut File, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> 
 /// Write pieces from an offset on, which is where the file stands before and after: what is aligned past the page cache,
 /// what is before and behind it through the cache. False where the file system refuses the way past it.
 ///
-/// Why the ends so: the last block would have to be written again with what follows, and a crash in that could tear what
-/// was durable.
+/// Why the ends so: small writes that come between share their blocks, and go through the cache. A block that is written
+/// both ways has to be written back, dropped and read again each time.
 fn write_direct(
     file: &mut File,
     direct: &mut DirectFile,
