@@ -55,6 +55,7 @@ class SimulatedFeed(BufferedFeed):
         """It never fails by itself."""
 
     def begin_stop(self) -> None:
+        self._life.point(f"{self.name}: before it takes no more blocks")
         self.close()
         if self._notify is not None:
             self._notify(FeedEvent("stopped", f"{self.name} takes no more blocks."))

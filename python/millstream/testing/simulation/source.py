@@ -58,8 +58,14 @@ class SimulatedSource(ReplayableSource[Any]):
         low, high = split.data
         return list(self._input.records[low:high])
 
+    def done(self, batch_ms: int) -> None:
+        self._life.point(f"{self.name}: {batch_ms} is done")
+
+    def release(self, before_ms: int) -> None:
+        self._life.point(f"{self.name}: before {before_ms} is released")
+
     def close(self) -> None:
-        self._life.check()
+        self._life.point(f"{self.name}: before it is closed")
 
     def _fail(self, call: str) -> None:
         if self._life.fails("source"):

@@ -71,7 +71,7 @@ class WatchedOutput(Output):
         self._inner.discard(batch, staged)
 
     def close(self) -> None:
-        self._life.check()
+        self._life.point(f"{self.name}: before it is closed")
         self._inner.close()
 
     def _fail(self, call: str) -> None:
