@@ -20,6 +20,11 @@ pub const LATEST: i64 = -1;
 /// How long a group's coordinator is waited for before it is looked why there is none.
 const ATTEMPT: Duration = Duration::from_secs(1);
 
+/// How long a partition is asked for again that the library does not know yet, although its topic is there.
+const UNKNOWN: Duration = Duration::from_secs(1);
+
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// An offset, with the epoch of the leader that gave it (-1: not known).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offset {
@@ -34,13 +39,21 @@ pub fn at(client: &Client, wanted: &[(&str, i32, i64)], timeout: Duration) -> Re
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let list = PartitionList::of(wanted.iter().copied())?;
-    // SAFETY: client and list are alive.
-    let code =
-        unsafe { ffi::rd_kafka_offsets_for_times(client.as_ptr(), list.as_ptr(), millis(timeout)) };
-    if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-        return Err(client.error(code, "asking for offsets"));
-    }
+    let deadline = Deadline::after(timeout);
+    let patience = Deadline::after(timeout.min(UNKNOWN));
+    let list = loop {
+        let list = PartitionList::of(wanted.iter().copied())?;
+        let wait = millis(deadline.left());
+        // SAFETY: client and list are alive.
+        let code = unsafe { ffi::rd_kafka_offsets_for_times(client.as_ptr(), list.as_ptr(), wait) };
+        if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+            break list;
+        }
+        if code != Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || patience.left().is_zero() {
+            return Err(client.error(code, "asking for offsets"));
+        }
+        std::thread::sleep(PAUSE);
+    };
     client.health().answered();
     let results = list.results();
     wanted
