@@ -9,26 +9,30 @@ import pytest
 from tests.integration.line_server import Program
 
 APP = """
+import os
 import sys
 import threading
 import millstream as ms
+
+def say(text):
+    os.write(1, (text + "\\n").encode())  # In one piece: print of two threads gets mixed within a line.
 
 class Endless(ms.Receiver):
     def on_start(self):
         self.store(1)
 
     def on_stop(self):
-        print("told to stop", flush=True)
+        say("told to stop")
         if sys.argv[2] == "stuck":
             threading.Event().wait(60)
 
 ssc = ms.StreamingContext(0.02, backend=sys.argv[1])
 numbers = ssc.receiver_stream(Endless()).map(lambda x: x + 1)
-numbers.foreach_rdd(lambda rdd: print("batch", rdd.collect(), flush=True))
+numbers.foreach_rdd(lambda rdd: say(f"batch {rdd.collect()}"))
 try:
     ssc.run()
 finally:
-    print("after run", ssc.state, flush=True)
+    say(f"after run {ssc.state}")
 """
 
 
