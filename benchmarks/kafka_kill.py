@@ -26,7 +26,7 @@ from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
 from benchmarks.figures import argument, median, option, percentile, report
-from benchmarks.kafka_to_kafka import BROKER, PARTITIONS
+from benchmarks.kafka_to_kafka import BROKER, PARTITIONS, wait_for_records
 
 INTERVAL_S = 0.2
 TICK_S = 0.01
@@ -116,7 +116,8 @@ def figures(records: Iterable[tuple[float, float, int]], count: int, killed: flo
             first_after = min(first_after, wrote)
             bins.setdefault(int((wrote - killed) / BIN_S), []).append(wrote - due)
     if not usual or not bins:
-        sys.exit("Nothing was written before the kill, or nothing after it: the machine has no time for this.")
+        when = "before the kill" if not usual else "after it"
+        sys.exit(f"Of {count - seen.count(0)} records that were written, none counts {when}: the machine is too busy.")
     late = max(percentile(usual, 0.99), 1.5 * INTERVAL_S)
     caught_up = next((number * BIN_S for number in sorted(bins) if median(bins[number]) <= late), float("nan"))
     down = first_after - killed
@@ -152,11 +153,12 @@ def main(rate: int, seconds: float, pause: float) -> None:
             assert before.stdout is not None
             before.stdout.readline()
             # The successor goes on among records that come.
-            total_s = seconds + 4.0 * pause
+            total_s = seconds + 6.0 * pause
             sends = [*command, f"--send={source}", f"--seconds={total_s}"]
             with subprocess.Popen(sends, stdout=subprocess.PIPE) as sender:
                 assert sender.stdout is not None
                 sender.stdout.readline()
+                wait_for_records(tool, target)
                 time.sleep(seconds)
                 killed = time.time()
                 before.kill()

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,21 +145,23 @@ class Run:
 
     def _begin(self, source: str, target: str) -> None:
         """Send records that do not count, and wait until one is through."""
-        until = time.monotonic() + START_S
         for partition in range(PARTITIONS):
             self.tool.produce(source, [struct.pack("<d", 0.0) + b"x" * 92], partition)
-        while not any(self._end(target, partition) for partition in range(PARTITIONS)):
-            if time.monotonic() > until:
-                sys.exit(f"Nothing came through within {START_S:g} s.")
-            time.sleep(0.1)
+        wait_for_records(self.tool, target)
 
-    def _end(self, topic: str, partition: int) -> int:
-        from confluent_kafka import KafkaException
 
-        try:
-            return self.tool.end(topic, partition)
-        except KafkaException:
-            return 0  # The topic is new to the broker.
+def wait_for_records(tool: KafkaTool, topic: str) -> None:
+    """Wait until a topic has a record."""
+    from confluent_kafka import KafkaException
+
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        # The topic may be new to the broker.
+        with suppress(KafkaException):
+            if any(tool.end(topic, partition) for partition in range(PARTITIONS)):
+                return
+        time.sleep(0.1)
+    sys.exit(f"Nothing came through within {START_S:g} s.")
 
 
 @contextmanager
