@@ -18,7 +18,7 @@ from millstream.cli.log_on_stderr import show_log
 from millstream.cli.summary import summary
 from millstream.cli.terminal import replace_what_cannot_be_written, silent_control_keys, terminal
 from millstream.cli.window_lines import WindowLines
-from millstream.context.signals import SignalsSeen, stop_on_signals
+from millstream.context.signals import SignalStops, stop_on_signals
 from millstream.context.streaming_context import StreamingContext
 from millstream.demo.kafka_topics import counts_to_kafka, lines_from_kafka
 from millstream.demo.source_process import SourceProcess
@@ -140,7 +140,7 @@ class Demo:
         )
         self.view = DemoView(title, self.window, self.figures, lambda: self.windows.newest)
 
-    def _follow(self, ssc: StreamingContext, source: SourceProcess, console: Console | None) -> SignalsSeen:
+    def _follow(self, ssc: StreamingContext, source: SourceProcess, console: Console | None) -> SignalStops:
         """Show what happens until the stream has ended."""
         if console is None:
             if not self.json:

@@ -1,4 +1,4 @@
-"""Signals: Ctrl-C and SIGTERM end a program cleanly while `run()` waits."""
+"""Signals: Ctrl-C and SIGTERM end a program cleanly in `run()`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
 
@@ -18,51 +17,75 @@ class Stoppable(Protocol):
     def stop(self, graceful: bool = True, timeout: float | None = None) -> bool: ...
 
 
-@dataclass(slots=True)
-class SignalsSeen:
-    """How often the program was asked to end.
+class SignalStops:
+    """What signals do: the first one stops gracefully, the second one at once, a third one interrupts.
+
+    The stop runs in a thread, because a signal handler interrupts the thread that waits for the end.
+
+    Args:
+        context: what is stopped.
+        say: tells the user what happens now.
 
     Attributes:
         count: signals so far.
     """
 
-    count: int = 0
+    def __init__(self, context: Stoppable, say: Callable[[str], None]) -> None:
+        self.count = 0
+        self._context = context
+        self._say = say
+        self._is_held = False
 
     @property
     def forced(self) -> bool:
         """Whether it was asked to end at once, so that what was received may not have been processed."""
         return self.count > 1
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let a start come to its end before the first signal stops what it started; the second one interrupts it."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+        if self.count:
+            self._stop()
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal: what Python calls in the main thread."""
+        self.count += 1
+        if self.count > _FORCED:
+            signal.default_int_handler(number, frame)
+        text = "stopping at once" if self.forced else "finishing what was received; once more stops at once"
+        self._say(f"{signal.Signals(number).name}: {text}.")
+        if not self._is_held:
+            self._stop()
+        elif self.forced:
+            signal.default_int_handler(number, frame)
+
+    def _stop(self) -> None:
+        from millstream.environment.environment import start_thread
+
+        graceful = not self.forced
+        start_thread("millstream-stop", lambda: _stop(self._context, graceful))
+
 
 @contextmanager
-def stop_on_signals(context: Stoppable, say: Callable[[str], None] | None = None) -> Iterator[SignalsSeen]:
+def stop_on_signals(context: Stoppable, say: Callable[[str], None] | None = None) -> Iterator[SignalStops]:
     """Have the first SIGINT or SIGTERM stop gracefully and the second at once; outside the main thread do nothing.
-
-    The stop runs in a thread, because a signal handler interrupts the thread that waits for the end.
 
     Args:
         context: what is stopped.
         say: tells the user what happens now; None writes to standard error.
     """
-    seen = SignalsSeen()
+    stops = SignalStops(context, say or _say)
     if threading.current_thread() is not threading.main_thread():
-        yield seen
+        yield stops
         return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        seen.count += 1
-        if seen.count > _FORCED:
-            signal.default_int_handler(number, frame)
-        graceful = not seen.forced
-        text = "finishing what was received; once more stops at once" if graceful else "stopping at once"
-        (say or _say)(f"{signal.Signals(number).name}: {text}.")
-        from millstream.environment.environment import start_thread
-
-        start_thread("millstream-stop", lambda: _stop(context, graceful))
-
-    before: dict[int, Any] = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {number: signal.signal(number, stops.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield seen
+        yield stops
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

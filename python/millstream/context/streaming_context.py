@@ -405,12 +405,15 @@ class StreamingContext(SourceMethods, RefreshedValueMethods):
     def run(self) -> None:
         """Start, wait and stop cleanly: on Ctrl-C or SIGTERM gracefully, on a second one at once.
 
+        One that comes during the start stops the stream when it has started.
+
         Raises:
             Exception: what made the stream stop.
             KeyboardInterrupt: it was stopped at once, and what had been received may not have been processed.
         """
-        self.start()
         with stop_on_signals(self) as signals:
+            with signals.held():
+                self.start()
             self.await_termination()
         if signals.forced:
             raise KeyboardInterrupt

@@ -71,6 +71,46 @@ def test_two_kinds_count_together() -> None:
         assert sorted(stopped.stops.get(timeout=WAIT_S)[0] for _ in range(2)) == [False, True]
 
 
+def test_one_that_comes_during_the_start_waits_for_its_end() -> None:
+    stopped = Stopped()
+    with stop_on_signals(stopped, lambda text: None) as seen:
+        with seen.held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert seen.count == 1
+            assert stopped.stops.empty()
+        assert stopped.stops.get(timeout=WAIT_S) == (True, "millstream-stop")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_two_interrupt_the_start(number: signal.Signals) -> None:
+    stopped, said = Stopped(), list[str]()
+    before = handlers()
+
+    def starting() -> None:
+        with stop_on_signals(stopped, said.append) as seen, seen.held():
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt):
+        starting()
+    assert handlers() == before
+    assert stopped.stops.empty()
+    assert said[1:] == [f"{number.name}: stopping at once."]
+
+
+def test_a_start_that_fails_stops_nothing() -> None:
+    stopped = Stopped()
+
+    def failing() -> None:
+        with stop_on_signals(stopped, lambda text: None) as seen, seen.held():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise KeyError("the start failed")
+
+    with pytest.raises(KeyError):
+        failing()
+    assert stopped.stops.empty()
+
+
 def test_what_was_there_comes_back_when_the_program_fails() -> None:
     before = handlers()
 
