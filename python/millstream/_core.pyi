@@ -1112,6 +1112,9 @@ class KafkaWatch:
     def describe(self, names: list[str], timeout_s: float) -> list[tuple[str, str, int, str | None, str | None]]:
         """Describe topics, as `topics` does."""
 
+    def find(self, names: list[str], timeout_s: float) -> list[tuple[str, str, int, str | None, str | None]]:
+        """Describe topics that should be there; those that are not known are asked for again for a second."""
+
     def offsets(self, wanted: list[tuple[str, int, int]], timeout_s: float) -> list[int]:
         """Give offsets at times: milliseconds since the epoch, -2 for the first, -1 for the end."""
 
@@ -1192,6 +1195,9 @@ class KafkaProducer:
 
     def describe(self, names: list[str], timeout_s: float) -> list[tuple[str, str, int, str | None, str | None]]:
         """Describe topics, as `KafkaWatch.describe` does."""
+
+    def find(self, names: list[str], timeout_s: float) -> list[tuple[str, str, int, str | None, str | None]]:
+        """Describe topics that should be there; those that are not known are asked for again for a second."""
 
     def list_names(self, timeout_s: float) -> list[str]:
         """List the names of all topics."""

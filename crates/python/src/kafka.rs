@@ -239,6 +239,16 @@ impl KafkaWatch {
         kafka_client::describe(py, self.watch.client(), &names, timeout_s)
     }
 
+    /// Describe topics that should be there; those that are not known are asked for again for a second.
+    fn find(
+        &self,
+        py: Python<'_>,
+        names: Vec<String>,
+        timeout_s: f64,
+    ) -> PyResult<Vec<TopicTuple>> {
+        kafka_client::find(py, self.watch.client(), &names, timeout_s)
+    }
+
     /// Give the offsets of partitions at times: milliseconds since the epoch, -2 for the first, -1 for the last.
     fn offsets(
         &self,

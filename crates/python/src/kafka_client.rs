@@ -65,6 +65,19 @@ pub fn describe(
     Ok(found.into_iter().map(topic).collect())
 }
 
+/// Describe topics that should be there; those that are not known are asked for again for a second.
+pub fn find(
+    py: Python<'_>,
+    client: &Client,
+    names: &[String],
+    timeout_s: f64,
+) -> PyResult<Vec<TopicTuple>> {
+    let found = ask(py, client, |client| {
+        topics::find(client, names, seconds(timeout_s))
+    })?;
+    Ok(found.into_iter().map(topic).collect())
+}
+
 /// Give the offsets of partitions at times: milliseconds since the epoch, -2 for the first, -1 for the last.
 pub fn offsets_at(
     py: Python<'_>,

@@ -137,6 +137,16 @@ impl KafkaProducer {
         kafka_client::describe(py, self.producer.client(), &names, timeout_s)
     }
 
+    /// Describe topics that should be there; those that are not known are asked for again for a second.
+    fn find(
+        &self,
+        py: Python<'_>,
+        names: Vec<String>,
+        timeout_s: f64,
+    ) -> PyResult<Vec<TopicTuple>> {
+        kafka_client::find(py, self.producer.client(), &names, timeout_s)
+    }
+
     /// List the names of all topics.
     fn list_names(&self, py: Python<'_>, timeout_s: f64) -> PyResult<Vec<String>> {
         kafka_client::names(py, self.producer.client(), timeout_s)

@@ -8,7 +8,7 @@ use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use super::client::Client;
 use super::error::{KafkaError, Kind, Result};
 use super::list::PartitionList;
-use super::topics::{Deadline, millis};
+use super::topics::{Deadline, millis, patiently};
 
 /// Instead of a time: the first offset of the partition.
 pub const EARLIEST: i64 = -2;
@@ -19,11 +19,6 @@ pub const LATEST: i64 = -1;
 
 /// How long a group's coordinator is waited for before it is looked why there is none.
 const ATTEMPT: Duration = Duration::from_secs(1);
-
-/// How long a partition is asked for again that the library does not know yet, although its topic is there.
-const UNKNOWN: Duration = Duration::from_secs(1);
-
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// An offset, with the epoch of the leader that gave it (-1: not known).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,20 +35,21 @@ pub fn at(client: &Client, wanted: &[(&str, i32, i64)], timeout: Duration) -> Re
         return Ok(Vec::new());
     }
     let deadline = Deadline::after(timeout);
-    let patience = Deadline::after(timeout.min(UNKNOWN));
-    let list = loop {
-        let list = PartitionList::of(wanted.iter().copied())?;
-        let wait = millis(deadline.left());
-        // SAFETY: client and list are alive.
-        let code = unsafe { ffi::rd_kafka_offsets_for_times(client.as_ptr(), list.as_ptr(), wait) };
-        if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-            break list;
-        }
-        if code != Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || patience.left().is_zero() {
-            return Err(client.error(code, "asking for offsets"));
-        }
-        std::thread::sleep(PAUSE);
-    };
+    let unknown = Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+    let list = patiently(
+        timeout,
+        |answer| matches!(answer, Ok(Err(code)) if *code == unknown),
+        || {
+            let list = PartitionList::of(wanted.iter().copied())?;
+            let wait = millis(deadline.left());
+            // SAFETY: client and list are alive.
+            let code =
+                unsafe { ffi::rd_kafka_offsets_for_times(client.as_ptr(), list.as_ptr(), wait) };
+            let found = code == Code::RD_KAFKA_RESP_ERR_NO_ERROR;
+            Ok(if found { Ok(list) } else { Err(code) })
+        },
+    )?
+    .map_err(|code| client.error(code, "asking for offsets"))?;
     client.health().answered();
     let results = list.results();
     wanted

@@ -11,7 +11,7 @@ use super::admin;
 use super::client::Client;
 use super::error::{KafkaError, Kind, Result, text};
 use super::list::c_string;
-use super::topics::{Deadline, millis};
+use super::topics::{Deadline, millis, patiently};
 
 /// Between two questions whether a topic that was made is known.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -72,8 +72,17 @@ pub fn make(
     }
 }
 
-/// Give the configuration of a topic, names and values.
+/// Give the configuration of a topic, names and values. One that was just made is waited for: the broker that is asked may
+/// hear of it after the one that leads it.
 pub fn config(client: &Client, name: &str, timeout: Duration) -> Result<Vec<(String, String)>> {
+    patiently(
+        timeout,
+        |answer| matches!(answer, Err(error) if error.kind == Kind::UnknownTopic),
+        || config_now(client, name, timeout),
+    )
+}
+
+fn config_now(client: &Client, name: &str, timeout: Duration) -> Result<Vec<(String, String)>> {
     let c_name = c_string(name)?;
     let during = format!("asking how the topic {name} is configured");
     // SAFETY: the name is alive, and copied; the resource is destroyed once, after its use.

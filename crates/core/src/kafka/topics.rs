@@ -70,6 +70,16 @@ pub fn describe(client: &Client, names: &[String], timeout: Duration) -> Result<
     }
 }
 
+/// Describe topics that should be there, in the order of the names; those that are not known are asked for again.
+pub fn find(client: &Client, names: &[String], timeout: Duration) -> Result<Vec<Topic>> {
+    let unknown = |topic: &Topic| matches!(topic.error, Some((Kind::UnknownTopic, _)));
+    patiently(
+        timeout,
+        |found: &Result<Vec<Topic>>| found.as_ref().is_ok_and(|found| found.iter().any(unknown)),
+        || describe(client, names, timeout),
+    )
+}
+
 /// Take one topic.
 ///
 /// # Safety
@@ -101,6 +111,29 @@ unsafe fn topic(description: *const ffi::rd_kafka_TopicDescription_t) -> Topic {
             }),
             name,
         }
+    }
+}
+
+/// How long a topic or partition is asked for again that who is asked does not know.
+const UNKNOWN: Duration = Duration::from_secs(1);
+
+/// Between two questions for what is not known yet.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Ask again for a while as long as the answer is that a topic is not known: each broker, and the library, hears of one
+/// that was just made in its own time.
+pub(super) fn patiently<T>(
+    timeout: Duration,
+    is_unknown: impl Fn(&Result<T>) -> bool,
+    mut ask: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let patience = Deadline::after(timeout.min(UNKNOWN));
+    loop {
+        let answer = ask();
+        if !is_unknown(&answer) || patience.left().is_zero() {
+            return answer;
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 

@@ -70,7 +70,7 @@ class Topics:
         from millstream._core import KafkaClientError
 
         try:
-            found = producer.describe(new, self._timeout_s)
+            found = producer.find(new, self._timeout_s)
         except KafkaClientError as error:
             raise write_error(error, "Kafka could not be asked for its topics.", self._options) from error
         for name, _, _, kind, text in found:

@@ -71,7 +71,7 @@ class DeadLetterTopic:
             ConfigurationError: it is not, or may not be seen.
             KafkaClientError: the brokers did not answer.
         """
-        [(_, _, _, kind, text)] = watch.describe([self.topic], timeout_s)
+        [(_, _, _, kind, text)] = watch.find([self.topic], timeout_s)
         if kind is not None:
             raise ConfigurationError(
                 f"Records that cannot be decoded cannot go to the topic {self.topic}.",
