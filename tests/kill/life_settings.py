@@ -72,4 +72,5 @@ def _shorten_segments() -> None:
             options["segment_bytes"] = SEGMENT_BYTES
         original(log, *args, **options)
 
+    # A program has no option for it: segments are large enough to be rare, and a run must see many come and go.
     SegmentLog.__init__ = init  # type: ignore[method-assign,assignment]

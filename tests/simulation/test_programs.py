@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,16 +16,6 @@ FIRST = int.from_bytes(os.urandom(4), "big")
 """Another one at every run: what no run has tried is where the next failure is."""
 
 POINTS_EVERY = 11
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """What goes wrong on purpose need not be told."""
-    logger = logging.getLogger("millstream")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    yield
-    logger.setLevel(level)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -344,6 +344,7 @@ def test_listeners_hear_how_much_waits_in_each_partition_that_it_has(kafka: Kafk
 def test_arguments() -> None:
     with ms.StreamingContext(1.0) as ssc:
         wrong: Any = "first"
+        decoder: Any = "avro"
         with pytest.raises(ConfigurationError, match="start has a value"):
             ssc.kafka_group_stream("localhost:1", group_id="g", topics=["t"], start=wrong)
         with pytest.raises(ConfigurationError, match="topics, a pattern"):
@@ -353,7 +354,7 @@ def test_arguments() -> None:
         with pytest.raises(ConfigurationError, match="go to a topic that is named"):
             ssc.kafka_group_stream("localhost:1", group_id="g", topics=["t"], dead_letters="d")
         with pytest.raises(ArgumentTypeError, match="value_decoder is no decoder"):
-            ssc.kafka_group_stream("localhost:1", group_id="g", topics=["t"], value_decoder="avro")  # type: ignore[arg-type]
+            ssc.kafka_group_stream("localhost:1", group_id="g", topics=["t"], value_decoder=decoder)
 
 
 @pytest.mark.timeout(240)

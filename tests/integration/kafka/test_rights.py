@@ -115,19 +115,19 @@ def test_a_topic_that_may_be_read_and_not_written_is_refused(kafka: KafkaTool, e
     assert kafka.end(topic) == 0
 
 
-def test_a_transactional_id_that_may_not_be_used_is_refused_at_the_start(kafka: KafkaTool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "operation", "hint"),
+    [
+        (ResourceType.TRANSACTIONAL_ID, AclOperation.WRITE, "transactional ids"),
+        (ResourceType.TOPIC, AclOperation.ALL, "CREATE"),
+    ],
+    ids=["transactional id", "control topic"],
+)
+def test_what_a_transaction_needs_and_may_not_be_used_is_refused_at_the_start(
+    kafka: KafkaTool, kind: ResourceType, operation: AclOperation, hint: str
+) -> None:
     topic = kafka.topic()
-    name = f"{topic}-{SinkLineage('lineage-1', 'out').key}"
-    kafka.allow(ResourceType.TRANSACTIONAL_ID, name, AclOperation.WRITE, "bob")
+    kafka.allow(kind, f"{topic}-{SinkLineage('lineage-1', 'out').key}", operation, "bob")
     with pytest.raises(ConfigurationError, match="may not") as refused:
         written(sink_of(kafka, topic), 1)
-    assert "transactional ids" in str(refused.value.hint)
-
-
-def test_a_control_topic_that_may_not_be_made_is_refused_at_the_start(kafka: KafkaTool) -> None:
-    topic = kafka.topic()
-    name = f"{topic}-{SinkLineage('lineage-1', 'out').key}"
-    kafka.allow(ResourceType.TOPIC, name, AclOperation.ALL, "bob")
-    with pytest.raises(ConfigurationError, match="may not") as refused:
-        written(sink_of(kafka, topic), 1)
-    assert "CREATE" in str(refused.value.hint)
+    assert hint in str(refused.value.hint)
