@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use millstream_core::kafka::error::{KafkaError, Kind};
 use millstream_core::kafka::records::SCHEMA;
 use millstream_core::kafka::topics::Deadline;
-use millstream_core::kafka::{offsets, reader, watch};
+use millstream_core::kafka::{offsets, reader, topics, watch};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
@@ -236,7 +236,7 @@ impl KafkaWatch {
         names: Vec<String>,
         timeout_s: f64,
     ) -> PyResult<Vec<TopicTuple>> {
-        kafka_client::describe(py, self.watch.client(), &names, timeout_s)
+        kafka_client::describe(py, self.watch.client(), topics::describe, &names, timeout_s)
     }
 
     /// Describe topics that should be there; those that are not known are asked for again for a second.
@@ -246,7 +246,7 @@ impl KafkaWatch {
         names: Vec<String>,
         timeout_s: f64,
     ) -> PyResult<Vec<TopicTuple>> {
-        kafka_client::find(py, self.watch.client(), &names, timeout_s)
+        kafka_client::describe(py, self.watch.client(), topics::find, &names, timeout_s)
     }
 
     /// Give the offsets of partitions at times: milliseconds since the epoch, -2 for the first, -1 for the last.

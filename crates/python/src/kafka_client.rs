@@ -52,28 +52,19 @@ pub fn names(py: Python<'_>, client: &Client, timeout_s: f64) -> PyResult<Vec<St
     })
 }
 
+/// How topics are asked for: `topics::describe` or `topics::find`.
+type Question = fn(&Client, &[String], Duration) -> Result<Vec<topics::Topic>, KafkaError>;
+
 /// Describe topics.
 pub fn describe(
     py: Python<'_>,
     client: &Client,
+    question: Question,
     names: &[String],
     timeout_s: f64,
 ) -> PyResult<Vec<TopicTuple>> {
     let found = ask(py, client, |client| {
-        topics::describe(client, names, seconds(timeout_s))
-    })?;
-    Ok(found.into_iter().map(topic).collect())
-}
-
-/// Describe topics that should be there; those that are not known are asked for again for a second.
-pub fn find(
-    py: Python<'_>,
-    client: &Client,
-    names: &[String],
-    timeout_s: f64,
-) -> PyResult<Vec<TopicTuple>> {
-    let found = ask(py, client, |client| {
-        topics::find(client, names, seconds(timeout_s))
+        question(client, names, seconds(timeout_s))
     })?;
     Ok(found.into_iter().map(topic).collect())
 }

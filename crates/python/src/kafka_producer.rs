@@ -10,7 +10,7 @@ use millstream_core::kafka::error::KafkaError;
 use millstream_core::kafka::outgoing::Outgoing;
 use millstream_core::kafka::producer::Producer;
 use millstream_core::kafka::transaction::Failed;
-use millstream_core::kafka::{client, topic_making, transaction};
+use millstream_core::kafka::{client, topic_making, topics, transaction};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
@@ -134,7 +134,13 @@ impl KafkaProducer {
         names: Vec<String>,
         timeout_s: f64,
     ) -> PyResult<Vec<TopicTuple>> {
-        kafka_client::describe(py, self.producer.client(), &names, timeout_s)
+        kafka_client::describe(
+            py,
+            self.producer.client(),
+            topics::describe,
+            &names,
+            timeout_s,
+        )
     }
 
     /// Describe topics that should be there; those that are not known are asked for again for a second.
@@ -144,7 +150,7 @@ impl KafkaProducer {
         names: Vec<String>,
         timeout_s: f64,
     ) -> PyResult<Vec<TopicTuple>> {
-        kafka_client::find(py, self.producer.client(), &names, timeout_s)
+        kafka_client::describe(py, self.producer.client(), topics::find, &names, timeout_s)
     }
 
     /// List the names of all topics.
