@@ -1156,9 +1156,9 @@ class KafkaProducer:
 
         Args:
             topic: of the records that do not say theirs.
-            columns: an Arrow table with `key` and `value` (large binary, may be null) and, where wanted, `topic` (a
-                dictionary of text), `partition` (int32, -1: the client chooses) and `headers` (lists of structs of
-                text and large binary).
+            columns: an Arrow table with `key` and `value` (binary or large binary, may be null) and, where wanted,
+                `topic` (a dictionary of text), `partition` (int32, -1: the client chooses) and `headers` (lists of
+                structs of text and large binary).
             timeout_s: how long to wait for room at most.
 
         Raises:

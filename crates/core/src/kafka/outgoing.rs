@@ -3,7 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    Array, ArrayRef, Int32Array, LargeBinaryArray, ListArray, StringArray, StructArray,
+    Array, ArrayRef, BinaryArray, Int32Array, LargeBinaryArray, ListArray, StringArray, StructArray,
 };
 use arrow_schema::DataType;
 
@@ -14,12 +14,12 @@ pub const ANY_PARTITION: i32 = -1;
 
 /// Records that are to be written: columns of one length.
 ///
-/// `key` and `value` are large binary, null where a record has none. Each may be missing: `topic`, a dictionary of text;
-/// `partition`, int32, -1 where the library is to choose; `headers`, lists of structs of `key` (text) and `value` (large
-/// binary).
+/// `key` and `value` are binary or large binary, null where a record has none. Each may be missing: `topic`, a
+/// dictionary of text; `partition`, int32, -1 where the library is to choose; `headers`, lists of structs of `key`
+/// (text) and `value` (large binary).
 pub struct Outgoing {
-    keys: LargeBinaryArray,
-    values: LargeBinaryArray,
+    keys: Bytes,
+    values: Bytes,
     topics: Option<(Int32Array, StringArray)>,
     partitions: Option<Int32Array>,
     headers: Option<ListArray>,
@@ -31,8 +31,8 @@ impl Outgoing {
         let needed = |name: &str| {
             columns
                 .column_by_name(name)
-                .and_then(|column| column.as_binary_opt::<i64>().cloned())
-                .ok_or_else(|| wrong(name, "large binary"))
+                .and_then(Bytes::of)
+                .ok_or_else(|| wrong(name, "binary or large binary"))
         };
         Ok(Self {
             keys: needed("key")?,
@@ -61,12 +61,12 @@ impl Outgoing {
 
     /// The key of a record.
     pub fn key(&self, row: usize) -> Option<&[u8]> {
-        self.keys.is_valid(row).then(|| self.keys.value(row))
+        self.keys.at(row)
     }
 
     /// The value of a record.
     pub fn value(&self, row: usize) -> Option<&[u8]> {
-        self.values.is_valid(row).then(|| self.values.value(row))
+        self.values.at(row)
     }
 
     /// The Kafka partition of a record, -1 where the library is to choose.
@@ -108,6 +108,33 @@ impl Outgoing {
                 (names.value(index).to_owned(), value)
             })
             .collect()
+    }
+}
+
+/// A column of bytes, as what was read and what Python makes have it.
+enum Bytes {
+    Small(BinaryArray),
+    Large(LargeBinaryArray),
+}
+
+impl Bytes {
+    fn of(column: &ArrayRef) -> Option<Self> {
+        let small = column.as_binary_opt::<i32>().cloned().map(Self::Small);
+        small.or_else(|| column.as_binary_opt::<i64>().cloned().map(Self::Large))
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Small(cells) => cells.len(),
+            Self::Large(cells) => cells.len(),
+        }
+    }
+
+    fn at(&self, row: usize) -> Option<&[u8]> {
+        match self {
+            Self::Small(cells) => cells.is_valid(row).then(|| cells.value(row)),
+            Self::Large(cells) => cells.is_valid(row).then(|| cells.value(row)),
+        }
     }
 }
 

@@ -112,17 +112,30 @@ def _of_columns(columns: Columns) -> pa.Table | None:
     import pyarrow as pa
 
     table = columns.table
+    if columns.make is not None and set(table.column_names) >= _KAFKA_COLUMNS:
+        table = table.select(["key", "value"])
+        return table if all(map(_is_bytes, table.schema.types)) else _as_bytes(table)
+    if not columns.scalar:
+        return None
+    values = table.column(0)
+    return _as_bytes(pa.table({"key": pa.nulls(len(values), pa.binary()), "value": values}))
+
+
+def _as_bytes(table: pa.Table) -> pa.Table | None:
+    """Give text as its bytes; None where a column is neither text nor bytes."""
+    import pyarrow as pa
+
+    kinds = [kind if _is_bytes(kind) else pa.large_binary() for kind in table.schema.types]
     try:
-        if columns.make is not None and set(table.column_names) >= _KAFKA_COLUMNS:
-            keys, values = (table.column(name).cast(pa.large_binary()) for name in ("key", "value"))
-        elif columns.scalar:
-            values = table.column(0).cast(pa.large_binary())
-            keys = pa.nulls(len(values), pa.large_binary())
-        else:
-            return None
+        return table.cast(pa.schema(zip(table.column_names, kinds, strict=True)))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
-    return pa.table({"key": keys, "value": values})
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _parts(rows: list[Any], key: Encoder | None, value: Encoder | None) -> tuple[Sequence[Any], Sequence[Any]]:

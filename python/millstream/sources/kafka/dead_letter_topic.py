@@ -138,8 +138,8 @@ def _messages(records: pa.Table, reasons: Mapping[int, str]) -> pa.Table:
     pair = pa.struct([pa.field("key", pa.string(), False), pa.field("value", pa.large_binary())])
     return pa.table(
         {
-            "key": bad.column("key").cast(pa.large_binary()),
-            "value": bad.column("value").cast(pa.large_binary()),
+            "key": bad.column("key"),
+            "value": bad.column("value"),
             "headers": pa.array(headers, pa.list_(pair)),
         }
     )
