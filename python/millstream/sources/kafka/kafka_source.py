@@ -39,6 +39,10 @@ _LONG_INTERVAL_MS = 500
 _EARLY_S, _FRESH_S = 0.005, 0.01
 """So long before the batch time, with long batches; and how old the answer may be."""
 
+_FOLLOWED_FRESH_S = 0.05
+"""How old it may be with short intervals where records are read in this process: what was fetched is newer anyway, and
+a question for each batch takes time of the brokers and of this process."""
+
 _LAST_COMMIT_S = 2.0
 """How long the end of the stream waits until the group has the last offsets."""
 
@@ -181,7 +185,7 @@ class KafkaSource(ReplayableSource[Any]):
         assert begun is not None
         position: Position = begun
         wait_s = self._wait_s(batch_ms)
-        watch.client.ask_for_ends(wait_s, _FRESH_S if self._is_long else 0.0)
+        watch.client.ask_for_ends(wait_s, self._fresh_s)
         try:
             watch.look()
             for name in watch.gone():
@@ -274,9 +278,21 @@ class KafkaSource(ReplayableSource[Any]):
     def _is_long(self) -> bool:
         return self._interval_ms is not None and self._interval_ms >= _LONG_INTERVAL_MS
 
+    @property
+    def _fresh_s(self) -> float:
+        """How old what the brokers said may be, so that they are not asked again, seconds."""
+        if self._is_long:
+            return _FRESH_S
+        is_short = self._interval_ms is not None and self._interval_ms < _SHORT_INTERVAL_MS
+        return _FOLLOWED_FRESH_S if is_short and reader_here(self._reader_name) is not None else 0.0
+
+    @property
+    def _reader_name(self) -> str:
+        return f"{self._reads.name} {self.isolation}"
+
     def _fetched(self, watch: TopicWatch, position: Position) -> dict[tuple[str, int], int]:
         """Say up to which offsets records are in this process already: newer than any answer."""
-        reader = reader_here(f"{self._reads.name} {self.isolation}")
+        reader = reader_here(self._reader_name)
         if reader is None:
             return {}
         wanted = [
