@@ -10,11 +10,13 @@ what comes out. Between them, in turn on topics of their own, in one run on one 
 - with `--peers`, Structured Streaming with a trigger of 0 s, and Flink with checkpoints every second.
 
 Broker, sender, reader and what is measured share the cores. Said is also the CPU time of each of them: where it comes
-near what the machine has, the figures are those of a queue for the processor.
+near what the machine has, the figures are those of a queue for the processor. The broker has its files in memory where
+the system has a place for that, so that the tail is not that of the machine's disk; with `--disk` it has them there.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import struct
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -39,6 +42,11 @@ FLINK_PEER, FLINK = HERE / "peers" / "flink_kafka", HERE / ".flink"
 PARTITIONS = 4
 INTERVAL_S = 0.005
 
+RECORD_BYTES = 100
+
+due_of = struct.Struct("<d").unpack_from
+"""Reads the time at which a record was due: its first bytes."""
+
 TICK_S = 0.002
 """How often records are sent. No divisor of the interval, so that they come at all times of it."""
 
@@ -48,6 +56,11 @@ WARM_UP_S = 5.0
 BROKER = ("-XX:TieredStopAtLevel=4", "-Xms1g", "-Xmx1g", "-XX:-UseSerialGC", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
 """The virtual machine as Kafka's own scripts start it; that of the tests is made for a fast start."""
 
+WARM_UPS = 2
+"""How often all of it is run before: the broker's machine compiles what it runs often, which takes it some 30 s."""
+
+MEMORY = Path("/dev/shm")
+"""Where Linux keeps files in memory."""
 
 LATE_S = 30.0
 """So long after the last one is due, the reader gives up."""
@@ -66,6 +79,7 @@ def cpu_s(pid: int) -> float:
 
 def send(servers: str, topic: str, rate: int, seconds: float) -> None:
     """Write records with the times at which they were due, all of a tick in one partition, one after the other."""
+    import numpy as np
     import pyarrow as pa
 
     from millstream._core import KafkaProducer
@@ -74,14 +88,19 @@ def send(servers: str, topic: str, rate: int, seconds: float) -> None:
     # All of a tick go at once, in one request.
     options = {"bootstrap.servers": servers, "linger.ms": "20", "batch.num.messages": str(each)}
     producer = KafkaProducer(options)
-    keys, rest = pa.nulls(each, pa.large_binary()), b"x" * 92
-    parts = [pa.array([number] * each, pa.int32()) for number in range(PARTITIONS)]
+    # The client copies what it is given, so that the same memory serves all ticks.
+    records = np.full((each, RECORD_BYTES), ord("x"), np.uint8)
+    offsets = pa.py_buffer(np.arange(0, records.size + 1, RECORD_BYTES, np.int64))
+    keys = pa.nulls(each, pa.large_binary())
+    parts = [pa.array(np.full(each, number, np.int32)) for number in range(PARTITIONS)]
+    gc.disable()  # It would make records late that nobody but the sender is late with.
     begin, before = time.time() + 0.2, cpu_s(os.getpid())
     for tick in range(round(seconds / TICK_S)):
         due = begin + tick * TICK_S
         time.sleep(max(0.0, due - time.time()))
-        values = pa.array([struct.pack("<d", due) + rest] * each, pa.large_binary())
-        table = pa.table({"key": keys, "value": values, "partition": parts[tick % PARTITIONS]})
+        records[:, :8] = np.frombuffer(struct.pack("<d", due), np.uint8)
+        values = pa.LargeBinaryArray.from_buffers(pa.large_binary(), each, [None, offsets, pa.py_buffer(records)])
+        table = pa.Table.from_arrays([keys, values, parts[tick % PARTITIONS]], ["key", "value", "partition"])
         producer.send(topic, table, 10.0)
     producer.flush(10.0)
     print(cpu_s(os.getpid()) - before)
@@ -94,20 +113,26 @@ def hear(servers: str, topic: str, count: int, seconds: float) -> None:
     options: dict[str, Any] = {"bootstrap.servers": servers, "group.id": "benchmark", "fetch.queue.backoff.ms": 2}
     consumer = Consumer(options)
     consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
-    heard: list[tuple[float, float]] = []
+    # Numbers alone, and no collections of garbage: one over all that was heard would stop the reader for 90 ms.
+    gc.disable()
+    dues, late_ms = array("d"), array("d")
     until = time.time() + seconds + LATE_S
-    while len(heard) < count and time.time() < until:
-        messages = consumer.consume(1_000, 0.002)
+    while len(dues) < count and time.time() < until:
+        # What is there is taken at once; `consume` alone would wait until it has as many as it is asked for.
+        if (first := consumer.poll(0.1)) is None:
+            continue
+        messages = [first, *consumer.consume(10_000, 0)]
         now = time.time()
         for message in messages:
             value: Any = message.value()
-            due = struct.unpack_from("<d", value)[0]
+            (due,) = due_of(value)
             if due > 0:
-                heard.append((due, (now - due) * 1000))
+                dues.append(due)
+                late_ms.append((now - due) * 1000)
     consumer.close()
-    first = min(heard, default=(0.0, 0.0))[0] + WARM_UP_S
-    late = [late_ms for due, late_ms in heard if due >= first] or [float("nan")]
-    print(median(late), percentile(late, 0.99), len(heard), cpu_s(os.getpid()))
+    counted_from = min(dues, default=0.0) + WARM_UP_S
+    late = [waited for due, waited in zip(dues, late_ms, strict=True) if due >= counted_from] or [float("nan")]
+    print(median(late), percentile(late, 0.99), len(dues), cpu_s(os.getpid()))
 
 
 class Run:
@@ -247,13 +272,14 @@ def main() -> None:
             forwarded, structured_streaming(), [str(JARS)], subprocess.DEVNULL
         )
     rows: dict[str, object] = {}
-    with tempfile.TemporaryDirectory() as directory:
+    in_memory = MEMORY.is_dir() and "--disk" not in sys.argv
+    with tempfile.TemporaryDirectory(dir=MEMORY if in_memory else None) as directory:
         cluster = KafkaCluster(Path(directory) / "cluster", java_options=BROKER)
         try:
             cluster.start()
             run = Run(cluster, int(option("rate", 100_000)), option("seconds", 15.0))
-            # The broker's machine compiles what it runs often: the first one would pay for it.
-            run.through("warm-up", next(iter(kinds.values())))
+            for _ in range(WARM_UPS):
+                run.through("warm-up", next(iter(kinds.values())))
             for name, forward in kinds.items():
                 rows |= run.through(name, forward)
         finally:
