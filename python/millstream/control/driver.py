@@ -118,6 +118,7 @@ class Driver:
         self._left_blocks = left_blocks
         self._loop: Loop | None = None
         self._stop_by_ms = math.inf
+        self._newest_failure: tuple[BatchStep, BaseException] | None = None
         self._finished_batch = False
         self._calls_at_end: list[Callable[[], None]] = []
         self._end_lock = threading.Lock()
@@ -298,12 +299,23 @@ class Driver:
     def _failed(self, step: BatchStep, time_ms: int, error: BaseException, output: str | None = None) -> Failure:
         note_whereabouts(error, self._stream, Batch(time_ms))
         self._batches.report_failure(time_ms, step, error, output)
+        self._newest_failure = (step, error)
         return Failure.of(error)
 
     def _roll_back(self, instruction: RollBackBatch) -> None:
         self._batches.roll_back(instruction.time_ms, instruction.outputs)
 
     def _schedule_retry(self, instruction: ScheduleRetry) -> None:
+        assert self._newest_failure is not None  # Invariant: the answer to a failure.
+        step, error = self._newest_failure
+        logger.warning(
+            "The batch %d failed (%s) and is tried again in %d ms: %s: %s",
+            instruction.time_ms,
+            step,
+            instruction.delay_ms,
+            type(error).__name__,
+            error,
+        )
         self._at(self._clock.wall_ms() + instruction.delay_ms, RetryDue(instruction.time_ms))
 
     def _restart_receiver(self, instruction: RestartReceiver) -> None:

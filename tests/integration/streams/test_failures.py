@@ -65,7 +65,9 @@ def test_a_failing_function_is_tried_again_once_then_the_stream_stops(
         ssc.await_termination()
 
 
-def test_a_function_that_recovers_counts_once(ssc: ms.StreamingContext, clock: ManualClock) -> None:
+def test_a_function_that_recovers_counts_once(
+    ssc: ms.StreamingContext, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
     failing = [True]
 
     def once(x: int) -> int:
@@ -79,6 +81,9 @@ def test_a_function_that_recovers_counts_once(ssc: ms.StreamingContext, clock: M
     ssc.start()
     clock.advance(3.0)
     assert seen[:2] == [[("k", 3)], [("k", 6)]]
+    (said,) = [record.getMessage() for record in caplog.records if "tried again" in record.getMessage()]
+    assert said.startswith("The batch 1000 failed (run) and is tried again in 100 ms: UserCodeError: ")
+    assert "a passing fault" in said
 
 
 def test_a_sink_that_is_away_is_tried_again(ssc: ms.StreamingContext, clock: ManualClock) -> None:
