@@ -25,9 +25,11 @@ UNFINISHED = ".unfinished"
 LOCK = "lock"
 """Name of the lock file."""
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 256 << 10
 """Longer files are synced after so much each. A sync of another file, such as the journal's, waits for what the disk
-was given before: beside a file of 20 MB that was written at once 16 ms at p90, in pieces 7 ms, as beside none."""
+was given before: beside a file of 20 MB that was written at once 16 ms at p90, in pieces 7 ms, as beside none. Pieces
+of this size go through the page cache, so that a merge reads the file from memory: beside one that read it from the
+disk, an append to the journal took 11 ms."""
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
