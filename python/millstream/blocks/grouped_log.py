@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from millstream.blocks.log import Bytes, Log
-from millstream.errors import LifecycleError, MillstreamError
+from millstream.environment.logger import logger
+from millstream.errors import FencedError, LifecycleError, MillstreamError, StorageUnavailableError
 
 WAITING_BYTES_MAX = 8 << 20
 """How much `write` leaves in memory, bytes; the call that goes beyond waits like `append`."""
+
+Background = Callable[[str, Callable[[], None]], object]
+"""Runs a function in a thread of that name."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,11 +51,14 @@ class GroupedLog(Log):
     Args:
         folder: the folder of this log alone, named in errors.
         read_only: whether nothing may be changed.
+        background: runs the removal of what was released; None: the thread that releases does it.
     """
 
-    def __init__(self, folder: str, *, read_only: bool) -> None:
+    def __init__(self, folder: str, *, read_only: bool, background: Background | None = None) -> None:
         self._folder = folder
         self._read_only = read_only
+        self._background = background
+        self._sweeping = False
         self._is_closed = False
         # Guards what waits and who leads, and is never held long. Why not a lock that the leader holds: those whose
         # records it made durable would queue for it with those that come anew, and the next group would have few.
@@ -85,6 +92,44 @@ class GroupedLog(Log):
         What is durable is `done`. An error goes into the runs that are awaited, which are done with it; what `write`
         had left goes on waiting.
         """
+
+    @abstractmethod
+    def _remove_released(self) -> None:
+        """Make it durable what was released, and then remove it; called by one thread at a time.
+
+        Raises:
+            StorageUnavailableError: something stays for the next time.
+        """
+
+    def _sweep(self) -> None:
+        """Remove what was released, once: a sweep under way is not joined by another."""
+        with self._lock:
+            if self._sweeping:
+                return
+            self._sweeping = True
+        if self._background is None:
+            self._sweep_now()
+        else:
+            self._background("millstream-sweep", self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        try:
+            self._remove_released()
+        except StorageUnavailableError as error:
+            logger.warning("Files of %s that are not needed any more stay for now: %s", self._folder, error)
+        except (FencedError, LifecycleError):
+            # Why nothing: the next append says that this driver is fenced; and a log that was closed is swept by the
+            # next one that opens it.
+            return
+        finally:
+            with self._lock:
+                self._sweeping = False
+                self._changed.notify_all()
+
+    def _wait_for_sweep(self) -> None:
+        with self._lock:
+            while self._sweeping:
+                self._changed.wait()
 
     def _enqueue(self, records: list[tuple[int, Bytes]], *, awaited: bool, is_mark: bool = False) -> Run:
         payload_bytes = sum([len(data) if isinstance(data, bytes) else data.nbytes for _, data in records])

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from millstream.blocks.grouped_log import GroupedLog, Run
+from millstream.blocks.grouped_log import Background, GroupedLog, Run
 from millstream.blocks.log import LogRecord
 from millstream.blocks.log_object import LogObject, records_of
 from millstream.blocks.object_row import ObjectRow
 from millstream.environment.lease import Owner
 from millstream.environment.logger import logger
 from millstream.environment.object_storage import ObjectStorage
-from millstream.errors import FencedError, LifecycleError, MillstreamError, StorageUnavailableError
+from millstream.errors import FencedError, MillstreamError, StorageUnavailableError
 
 OBJECT_BYTES_MAX = 16 << 20
 """How much of what waits goes into one object, bytes: its put takes some tenths of a second."""
-
-Background = Callable[[str, Callable[[], None]], object]
-"""Runs a function in a thread of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +76,12 @@ class ObjectLog(GroupedLog):
         object_bytes_max: int = OBJECT_BYTES_MAX,
         background: Background | None = None,
     ) -> None:
-        super().__init__(folder, read_only=read_only)
+        super().__init__(folder, read_only=read_only, background=background)
         self._storage = storage
         self._owner = owner
         self._object_bytes_max = object_bytes_max
-        self._background = background
         self._unanswered: _Put | None = None
         self._fenced: FencedError | None = None
-        self._sweeping = False
         self._row = ObjectRow(storage, folder)
         newest = self._row.newest() if read_only else self._row.claim(owner)
         self._claim_number = self._number = -1 if newest is None else newest.number
@@ -199,34 +194,14 @@ class ObjectLog(GroupedLog):
         at = bisect.bisect_right(self._firsts, (number, math.inf))
         return self._firsts[at - 1][1] if at else 0
 
-    def _sweep(self) -> None:
-        """Remove what was released, once: a sweep under way is not joined by another."""
+    def _remove_released(self) -> None:
+        if self._wished_floor > self._floor:
+            # Why durable first: then an object that is missing is known to be released, and any other to be lost.
+            self._await(self._enqueue([], awaited=True))
         with self._lock:
-            if self._sweeping:
-                return
-            self._sweeping = True
-        if self._background is None:
-            self._sweep_now()
-        else:
-            self._background("millstream-sweep", self._sweep_now)
-
-    def _sweep_now(self) -> None:
-        try:
-            if self._wished_floor > self._floor:
-                # Why durable first: then an object that is missing is known to be released, and any other to be lost.
-                self._await(self._enqueue([], awaited=True))
-            with self._lock:
-                floor = self._floor
-                del self._firsts[: bisect.bisect_left(self._firsts, floor, key=lambda entry: entry[1])]
-            self._row.remove_before(floor)
-        except StorageUnavailableError as error:
-            logger.warning("Objects of %s that are not needed any more stay for now: %s", self._folder, error)
-        except (FencedError, LifecycleError):
-            # Why nothing: the next append says that this driver is fenced; and a log that was closed is swept by the
-            # next one that opens it.
-            return
-        finally:
-            self._sweeping = False
+            floor = self._floor
+            del self._firsts[: bisect.bisect_left(self._firsts, floor, key=lambda entry: entry[1])]
+        self._row.remove_before(floor)
 
     def _check_usable(self) -> None:
         if self._fenced is not None:

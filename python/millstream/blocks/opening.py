@@ -32,7 +32,7 @@ def open_log(
         lock: what `storage.lock` gave; not needed to read only.
         read_only: change nothing, as for a look at the checkpoint of a program that runs.
         segment_bytes: when a segment on a disk is full; None: as the storage has it.
-        environment: with it, the objects that were released are removed beside the caller.
+        environment: with it, what was released is removed beside the caller.
 
     Raises:
         FencedError: on an object store: another driver has taken over since the lock was taken.
@@ -55,14 +55,14 @@ def open_log(
     """
     if not read_only and lock is None:
         raise InternalError(f"The log {folder} is opened to be written without a lock on {storage.place}.")
+    background = environment.run_aside if environment is not None else None
     if not isinstance(storage, ObjectStorage):
         size_bytes = storage.segment_bytes if segment_bytes is None else segment_bytes
-        return SegmentLog(storage, folder, segment_bytes=size_bytes, read_only=read_only)
+        return SegmentLog(storage, folder, segment_bytes=size_bytes, read_only=read_only, background=background)
     owner = _NOBODY
     if not read_only:
         if not isinstance(lock, Lease):
             raise InternalError(f"A log on an object store needs a lease, not a {type(lock).__name__}.")
         lock.check()
         owner = lock.owner
-    background = environment.run_aside if environment is not None else None
     return ObjectLog(storage, folder, owner, read_only=read_only, background=background)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from millstream.blocks.found_log import FoundLog, find_log
-from millstream.blocks.grouped_log import GroupedLog, Run
+from millstream.blocks.grouped_log import Background, GroupedLog, Run
 from millstream.blocks.log import LogRecord
 from millstream.blocks.open_segment import OpenSegment
 from millstream.blocks.segment import ClosedSegment, SegmentId, TornTail, records
@@ -47,6 +47,7 @@ class SegmentLog(GroupedLog):
         segment_bytes: when a segment is full; a group that is larger gets a segment of its size. Where groups are so
             large that few fill one, segments become larger, up to 64 MiB.
         read_only: change nothing, as for a look at the checkpoint of a program that runs.
+        background: runs the removal of what was released; None: the thread that releases does it.
 
     Attributes:
         torn: what a crash had left in pieces and was cut, or None.
@@ -68,9 +69,15 @@ class SegmentLog(GroupedLog):
     """
 
     def __init__(
-        self, storage: Storage, folder: str, *, segment_bytes: int = SEGMENT_BYTES, read_only: bool = False
+        self,
+        storage: Storage,
+        folder: str,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        read_only: bool = False,
+        background: Background | None = None,
     ) -> None:
-        super().__init__(folder, read_only=read_only)
+        super().__init__(folder, read_only=read_only, background=background)
         self._storage = storage
         self._segment_bytes = segment_bytes
         found = _found_while_written(storage, folder) if read_only else find_log(storage, folder)
@@ -104,21 +111,14 @@ class SegmentLog(GroupedLog):
     def release(self, before: int) -> None:
         self._check_usable()
         with self._lock:
-            self._released = released = max(self._released, min(before, self._next_number))
-            free = any(closed.next <= released for closed in self._closed_segments)
-        if not free:
-            return
-        # Why durable first: then a file that is missing is known to be released, and any other to be lost.
-        self._await(self._enqueue([], awaited=True, is_mark=True))
-        with self._alone():
-            segments = self._closed_segments
-            self._closed_segments = [closed for closed in segments if closed.next > released]
-            self._garbage += [closed.id for closed in segments if closed.next <= released]
-            self._remove_garbage()
+            self._released = max(self._released, min(before, self._next_number))
+        if any(closed.next <= self._released for closed in self._closed_segments):
+            self._sweep()
 
     def close(self) -> None:
         if self._is_closed:
             return
+        self._wait_for_sweep()
         try:
             if self._waiting and not self._read_only:
                 with self._alone():
@@ -204,6 +204,18 @@ class SegmentLog(GroupedLog):
         except MillstreamError as error:
             # Nothing is lost: readers stop at the certain end, wherever the file ends.
             logger.warning("A segment of the log %s could not be cut to its length: %s", self._folder, error)
+
+    def _remove_released(self) -> None:
+        # Why durable first: then a file that is missing is known to be released, and any other to be lost.
+        self._await(self._enqueue([], awaited=True, is_mark=True))
+        with self._alone():
+            segments, released = self._closed_segments, self._released
+            self._closed_segments = [closed for closed in segments if closed.next > released]
+            outdated = [closed.id for closed in segments if closed.next <= released]
+        # Why not alone: nobody knows of these files any more, and appends need not wait until the disk has let them go.
+        left = [id for id in outdated if not self._remove(id)]
+        with self._alone():
+            self._garbage += left
 
     def _remove_garbage(self) -> None:
         kept = {closed.id for closed in self._closed_segments}

@@ -363,6 +363,7 @@ class Durability:
 
     def close(self) -> None:
         """Let go of the checkpoint."""
+        self._writer.close()
         self.checkpoint.close()
 
     def _tell_written(self, written: CheckpointWritten) -> None:

@@ -79,6 +79,8 @@ class CheckpointWriter:
         self._deltas_bytes = 0
         self._idle = threading.Event()
         self._idle.set()
+        self._has_removed = threading.Event()
+        self._has_removed.set()
         self._result: _Increment | BaseException | None = None
 
     def batch_done(self) -> None:
@@ -111,6 +113,10 @@ class CheckpointWriter:
             return
         self._begin()
         self._wait(raising=True)
+
+    def close(self) -> None:
+        """Wait until the files that are being removed are gone."""
+        self._has_removed.wait()
 
     def rewrite(self, chunks: list[TableChunk], program: Mapping[str, Any]) -> CheckpointWritten:
         """Write the whole state in the form of a changed program, before its first batch.
@@ -256,12 +262,27 @@ class CheckpointWriter:
         if len(kept) < 2:
             return
         checkpoint.journal.release(min(written.since for written in kept))
-        needed = self._needed()
-        # Why not all files that are there: a driver that slept through a takeover would remove those of the next one.
-        # What that one needs of earlier files was needed by this one too.
-        for name in self._files - needed:
-            checkpoint.storage.remove(name)
-        self._files &= needed
+        if self._has_removed.is_set():
+            self._has_removed.clear()
+            # Why named here: a file of the next checkpoint, which is made meanwhile, is not yet needed by any.
+            outdated = self._files - {name for written in kept for name in written.files}
+            self._environment.run_aside("millstream-removal", lambda: self._remove(outdated))
+
+    def _remove(self, outdated: set[str]) -> None:
+        """Remove files, on any thread: it takes the disk as long as some batches.
+
+        Why not all files that are there: a driver that slept through a takeover would remove those of the next one.
+        What that one needs of earlier files was needed by this one too.
+        """
+        storage = self._checkpoint.storage
+        try:
+            for name in outdated - files_held(storage):
+                storage.remove(name)
+                self._files.discard(name)
+        except MillstreamError as error:
+            logger.warning("A file that no checkpoint needs any more stays for now: %s", error)
+        finally:
+            self._has_removed.set()
 
     def _needed(self) -> set[str]:
         """Name the files of the checkpoints that are kept and of savepoints."""

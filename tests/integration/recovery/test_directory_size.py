@@ -12,6 +12,7 @@ from millstream.blocks.open_segment import GROUP_HEADER_BYTES, RECORD_HEADER_BYT
 from millstream.blocks.segment_log import SegmentLog
 from millstream.environment.local_storage import LocalAppendFile, LocalStorage
 from millstream.environment.storage import Storage
+from millstream.errors import StorageUnavailableError
 from millstream.recovery.checkpoint import JOURNAL_FOLDER, STATE_FOLDER, WAL_FOLDER
 from millstream.recovery.checkpoint_writer import CheckpointWriter
 from millstream.testing import ManualClock
@@ -125,6 +126,43 @@ def test_files_of_checkpoints_that_a_crash_cut_short_are_removed(tmp_path: Path)
     assert not left.exists()
     assert not same.exists()
     assert later.exists()
+
+
+def test_a_file_that_cannot_be_removed_goes_after_the_next_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock(10.0)
+    ssc = ms.StreamingContext(
+        1.0, name="kept", checkpoint=tmp_path, checkpoint_interval=1.0, environment=ms.Environment(clock)
+    )
+    numbers = ssc.memory_stream(name="numbers")
+    pairs = numbers.map(lambda n: (0, n))
+    pairs.update_state_by_key(lambda new, old: (old or 0) + sum(new), name="sums").print(0)
+    remove = LocalStorage.remove
+    refused: list[str] = []
+
+    def refusing(storage: LocalStorage, name: str) -> None:
+        if name.startswith(STATE_FOLDER) and not refused:
+            refused.append(name)
+            raise StorageUnavailableError("The file is held.", detail="For once.", hint="Try again.")
+        remove(storage, name)
+
+    monkeypatch.setattr(LocalStorage, "remove", refusing)
+    ssc.start()
+    batches = 0
+    while not refused:
+        batches += 1
+        numbers.push(1)
+        clock.advance(1.0)
+        assert batches < 100
+    assert "A file that no checkpoint needs any more stays for now: The file is held." in caplog.text
+    assert (tmp_path / refused[0]).exists()
+    while (tmp_path / refused[0]).exists():
+        batches += 1
+        numbers.push(1)
+        clock.advance(1.0)
+        assert batches < 100
+    ssc.stop()
 
 
 def test_lives_that_end_before_their_checkpoint_is_journalled_leave_one_file_together(

@@ -209,6 +209,68 @@ def test_releasing_removes_whole_segments(storage: Storage) -> None:
     assert again.next_number == 20
 
 
+def test_what_is_released_is_removed_beside_the_caller(storage: Storage) -> None:
+    asides: list[Callable[[], None]] = []
+    log = SegmentLog(storage, "log", segment_bytes=1000, background=lambda name, work: asides.append(work))
+    fill(log, 20)
+    log.release(4)
+    assert asides == []
+    log.release(7)
+    log.release(12)
+    assert (storage.names("log")[0][:20], numbers(log)) == (f"{0:020}", list(range(12, 20)))
+    fill(log, 5)
+    (sweep,) = asides
+    sweep()
+    assert (storage.names("log")[0][:20], numbers(log)) == (f"{10:020}", list(range(12, 25)))
+    log.release(20)
+    asides[1]()
+    assert numbers(SegmentLog(storage, "log", read_only=True)) == [20, 21, 22, 23, 24]
+
+
+def test_records_are_appended_while_files_are_removed() -> None:
+    storage = SimulatedStorage(seeded_rng(1))
+    log = SegmentLog(storage, "log", segment_bytes=1000)
+    fill(log, 20)
+
+    def append(operation: Operation, phase: Phase) -> None:
+        if (operation.kind, phase) == ("remove", "before"):
+            fill(log, 1)
+
+    storage.faults.hook = append
+    log.release(12)
+    assert numbers(log) == list(range(12, 22))
+
+
+def test_closing_waits_for_the_removal_of_files() -> None:
+    storage = SimulatedStorage(seeded_rng(1))
+    log = SegmentLog(
+        storage, "log", segment_bytes=1000, background=lambda name, work: threading.Thread(target=work).start()
+    )
+    fill(log, 20)
+    removing, may_go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def wait(operation: Operation, phase: Phase) -> None:
+        if (operation.kind, phase) == ("remove", "before"):
+            removing.set()
+            may_go_on.wait()
+            done.append("removed")
+
+    def close() -> None:
+        log.close()
+        done.append("closed")
+
+    storage.faults.hook = wait
+    log.release(6)
+    removing.wait()
+    closing = threading.Thread(target=close)
+    closing.start()
+    closing.join(0.05)  # Time for one that does not wait.
+    may_go_on.set()
+    closing.join()
+    assert done == ["removed", "closed"]
+
+
 def test_releasing_everything_keeps_the_newest_segment_and_the_numbers(storage: Storage) -> None:
     log = SegmentLog(storage, "log", segment_bytes=1000)
     fill(log, 20)
