@@ -15,7 +15,7 @@ from tests.servers.kafka.broker import PASSWORD, KafkaCluster
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
-from millstream.errors import ConfigurationError, DataError, SourceUnavailableError
+from millstream.errors import ConfigurationError, DataError, SinkUnavailableError, SourceUnavailableError
 from millstream.model.batch import Batch
 from millstream.model.partition import Partition
 from millstream.model.ports.sink import SinkLineage
@@ -222,6 +222,30 @@ def test_a_broker_that_is_killed_and_comes_back(
     assert [report.kind for report in run.reports.seen] == ["unreachable", "reachable"]
     lines = [record for record in caplog.records if "does not answer" in record.getMessage()]
     assert len(lines) == 1, "the flood of the client's errors is one line"
+
+
+@pytest.mark.timeout(240)
+def test_an_outage_is_one_line_of_whoever_writes(own_cluster: KafkaCluster, caplog: pytest.LogCaptureFixture) -> None:
+    tool = KafkaTool(own_cluster)
+    topic = tool.topic()
+    sink = KafkaSink(own_cluster.servers, topic, exactly_once=False, write_timeout=1.0)
+    sink.open(SinkLineage("lineage-1", "out", 1))
+
+    def write(text: str) -> None:
+        batch = Batch(1_000)
+        sink.commit(batch, [sink.stage(batch, 0, Partition([text]))])
+
+    write("before")
+    own_cluster.kill()
+    for _ in range(2):
+        with pytest.raises(SinkUnavailableError):
+            write("lost")
+    own_cluster.start_node(1)
+    write("after")
+    sink.close()
+    said = [record.getMessage() for record in caplog.records if "Kafka at" in record.getMessage()]
+    assert len([line for line in said if "gives an error" in line]) == 1, said
+    assert values(own_cluster.servers, topic)[-1] == "after"
 
 
 @pytest.mark.timeout(240)
