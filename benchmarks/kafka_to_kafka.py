@@ -90,7 +90,7 @@ def send(servers: str, topic: str, rate: int, seconds: float) -> None:
     producer = KafkaProducer(options)
     # The client copies what it is given, so that the same memory serves all ticks.
     records = np.full((each, RECORD_BYTES), ord("x"), np.uint8)
-    offsets = pa.py_buffer(np.arange(0, records.size + 1, RECORD_BYTES, np.int64))
+    offsets = pa.py_buffer(np.arange(0, records.size + 1, RECORD_BYTES, dtype=np.int64))
     keys = pa.nulls(each, pa.large_binary())
     parts = [pa.array(np.full(each, number, np.int32)) for number in range(PARTITIONS)]
     gc.disable()  # It would make records late that nobody but the sender is late with.
