@@ -41,7 +41,8 @@ class Divergences:
         again = "ran again after a restart and"
         if changed:
             self.report(now.time_ms, f"{again} read other records", str(changed), "on_input_changed")
-        elif committed and before.state != now.state:
+        # Not "elif": a change of input that is accepted says nothing about what a sink has committed already.
+        if committed and before.state != now.state:
             detail = f"{before.state}, now {now.state}"
             self.report(now.time_ms, f"{again} came to another state", detail, "on_divergence")
 
