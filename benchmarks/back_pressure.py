@@ -257,6 +257,8 @@ SCENARIOS = (
 )
 
 PICTURED = (
+    "step load",
+    "sawtooth",
     "slow sink",
     "slower records",
     "burst after idleness",

@@ -7,7 +7,8 @@ With a broker at localhost:9092 and two topics (docs/kafka.md says how to get th
 Write lines, and look at the counts as they are committed:
 
     bin/kafka-console-producer.sh --bootstrap-server localhost:9092 --topic lines
-    bin/kafka-console-consumer.sh --bootstrap-server localhost:9092 --topic counts --isolation-level read_committed
+    bin/kafka-console-consumer.sh --bootstrap-server localhost:9092 --topic counts --isolation-level read_committed \
+        --property print.key=true
 
 End the program in whatever way (Ctrl-C, `kill -9`), or the broker, start it again, and it goes on where it was: each
 line is in the windows that it belongs to, and each window is in the topic once.
