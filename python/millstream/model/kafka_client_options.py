@@ -66,7 +66,27 @@ _WRITING = {
     "isolation.level": "read_uncommitted",
 }
 
-_SECRET_WORDS = ("password", "secret", "token", "key.pem", "jaas", "oauthbearer.config")
+_HARMLESS_KINDS = frozenset(
+    "acks allow api auto background batch broker check client compression connections consume coordinator "
+    "debug delivery dr enable fetch group heartbeat internal linger log max message metadata offset "
+    "partition partitioner produce queue queued queuing receive reconnect request retries retry security "
+    "session socket statistics sticky topic transaction transactional".split()
+)
+"""The first words of the names of options whose values anybody may see."""
+
+_HARMLESS = frozenset(
+    "sasl.mechanism sasl.mechanisms sasl.username sasl.kerberos.principal sasl.kerberos.service.name "
+    "sasl.kerberos.keytab sasl.kerberos.min.time.before.relogin sasl.oauthbearer.client.id "
+    "sasl.oauthbearer.client.credentials.client.id sasl.oauthbearer.grant.type sasl.oauthbearer.method "
+    "sasl.oauthbearer.scope sasl.oauthbearer.assertion.algorithm https.ca.location https.ca.pem ssl.ca.location "
+    "ssl.ca.pem ssl.ca.certificate.stores ssl.certificate.location ssl.certificate.pem ssl.cipher.suites "
+    "ssl.crl.location ssl.curves.list ssl.endpoint.identification.algorithm ssl.engine.id ssl.engine.location "
+    "ssl.key.location ssl.keystore.location ssl.providers ssl.sigalgs.list".split()
+)
+"""Of the options that say who a client is: those whose values anybody may see. An address may have a password in it."""
+
+_SECRET_WORDS = ("pass", "pwd", "secret", "token", "credential", "private", "jaas", "auth")
+"""In a name that is not listed, such as one that is misspelt, these hide the value."""
 
 
 class ClientOptions:
@@ -141,7 +161,7 @@ class ClientOptions:
         return {**_DEFAULTS, **_WRITING, **self.given, **set_here, "bootstrap.servers": self.servers}
 
     def __repr__(self) -> str:
-        shown_options = {name: "***" if _is_secret(name) else value for name, value in self.given.items()}
+        shown_options = {name: value if _is_harmless(name) else "***" for name, value in self.given.items()}
         return f"ClientOptions({self.servers!r}, {shown_options!r})"
 
 
@@ -151,8 +171,11 @@ def _set_by_engine(name: str, by: str) -> ConfigurationError:
     )
 
 
-def _is_secret(name: str) -> bool:
-    return any(word in name for word in _SECRET_WORDS)
+def _is_harmless(name: str) -> bool:
+    # Why not the secrets by name: a newer library has some that are not known here.
+    if name in _HARMLESS:
+        return True
+    return name.split(".")[0] in _HARMLESS_KINDS and not any(word in name for word in _SECRET_WORDS)
 
 
 def _servers(servers: str | Iterable[str]) -> str:
