@@ -151,6 +151,8 @@ def open_durability(
     def identity() -> Identity:
         lineage_id = f"{environment.rng.getrandbits(64):016x}"
         if begin is not None:
+            # Before anything is made: the next attempt may name another savepoint, or none.
+            begin[1].check_hashing(begin[0])
             earlier = begin[1].identity
             sinks = earlier.sink_lineage_id if settings.continue_sinks else lineage_id
             return Identity(name, lineage_id, earlier.zero_time_ms, sinks)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
-from millstream._core import KEY_GROUPS
 from millstream.blocks.block_log import BlockLog
 from millstream.blocks.log import Log
 from millstream.blocks.opening import open_log
@@ -15,7 +14,7 @@ from millstream.environment.storage import Storage
 from millstream.errors import CorruptSegmentError, IncompatibleCheckpointError
 from millstream.recovery.chunk_file import TableChunk, decode_chunk_file
 from millstream.recovery.history import History
-from millstream.recovery.identity import IDENTITY_FILE, Identity, read_identity
+from millstream.recovery.identity import IDENTITY_FILE, Identity, check_hashing, read_identity
 from millstream.recovery.log_journal import LogJournal
 from millstream.recovery.number_set import NumberSet
 from millstream.recovery.savepoint import Savepoint
@@ -70,7 +69,8 @@ class Checkpoint:
             tell_read: told now and then how many records of the journal were read, and how many there are.
 
         Raises:
-            IncompatibleCheckpointError: it belongs to another program, or to a newer version.
+            IncompatibleCheckpointError: it belongs to another program, or to a newer version, or its keys are in other
+                key groups.
             CorruptSegmentError: it is damaged.
             StorageUnavailableError: the storage does not answer.
         """
@@ -102,9 +102,11 @@ class Checkpoint:
 
         Raises:
             CorruptSegmentError: a file that the savepoint needs is damaged or gone.
+            IncompatibleCheckpointError: keys are in other key groups there.
         """
         if self.history.checkpoints:
             return
+        savepoint.check_hashing(origin)
         written = savepoint.written
         for name in written.files:
             self.storage.create(name, _read(origin, name))
@@ -199,9 +201,4 @@ def _check(identity: Identity, name: str, storage: Storage) -> None:
             detail=f"{storage.place} was made by a program with name={identity.name!r}; this one has name={name!r}.",
             hint="Give the program the same name=, or checkpoint= a place of its own.",
         )
-    if identity.key_groups != KEY_GROUPS:
-        raise IncompatibleCheckpointError(
-            "The checkpoint has another number of key groups.",
-            detail=f"{storage.place} has {identity.key_groups}; this version of millstream has {KEY_GROUPS}.",
-            hint="Start the program with the version that wrote the checkpoint.",
-        )
+    check_hashing(identity, storage.place)

@@ -6,15 +6,12 @@ from dataclasses import asdict, dataclass, fields
 
 import msgspec
 
-from millstream._core import KEY_GROUPS
+from millstream._core import HASH_VERSION, KEY_GROUPS
 from millstream.environment.storage import Storage
 from millstream.errors import CorruptSegmentError, IncompatibleCheckpointError
 
 FORMAT_VERSION = 1
 """The version of everything in a checkpoint; one that is newer than this cannot be read."""
-
-HASH_VERSION = 1
-"""The version of the stable hash by which keys fall into key groups."""
 
 IDENTITY_FILE = "checkpoint.json"
 
@@ -31,7 +28,7 @@ class Identity:
             from a savepoint continues the sinks of the one before.
         format_version: of the checkpoint.
         key_groups: into how many groups keys are hashed.
-        hash_version: of the hash.
+        hash_version: of the stable hash by which they are.
     """
 
     name: str
@@ -74,3 +71,24 @@ def read_identity(storage: Storage) -> Identity | None:
         detail=f"{storage.place} has format {version}; this version reads up to {FORMAT_VERSION}.",
         hint="Start the program with the version that wrote the checkpoint, or a newer one.",
     )
+
+
+def check_hashing(identity: Identity, place: str, kind: str = "checkpoint") -> None:
+    """Refuse state that was spread over the key groups of another version: keys would not be found in it.
+
+    Args:
+        identity: of what is stored.
+        place: where that is.
+        kind: what it is.
+
+    Raises:
+        IncompatibleCheckpointError: number of key groups or hash version are not those of this version.
+    """
+    stored = identity.key_groups, identity.hash_version
+    if stored != (KEY_GROUPS, HASH_VERSION):
+        raise IncompatibleCheckpointError(
+            f"In the {kind} keys are in other key groups than in this version of millstream.",
+            detail=f"{place} has {stored[0]} key groups, hash version {stored[1]}; "
+            f"this version has {KEY_GROUPS} key groups, hash version {HASH_VERSION}.",
+            hint=f"Start the program with the version of millstream that wrote the {kind}.",
+        )

@@ -9,7 +9,7 @@ from millstream.encoding.codec import decode, encode
 from millstream.environment.storage import Storage
 from millstream.errors import ConfigurationError, CorruptSegmentError, DataError, shown
 from millstream.recovery.decisions import CheckpointWritten
-from millstream.recovery.identity import FORMAT_VERSION, Identity
+from millstream.recovery.identity import FORMAT_VERSION, Identity, check_hashing
 from millstream.recovery.records import decision_from, fields_of
 
 SAVEPOINT_FOLDER = "savepoints"
@@ -30,6 +30,17 @@ class Savepoint:
     name: str
     identity: Identity
     written: CheckpointWritten
+
+    def check_hashing(self, storage: Storage) -> None:
+        """Refuse a savepoint that a program of this version cannot begin with.
+
+        Args:
+            storage: where it is.
+
+        Raises:
+            IncompatibleCheckpointError: keys are in other key groups there.
+        """
+        check_hashing(self.identity, f"{storage.place}/{_file(self.name)}", "savepoint")
 
 
 def save(storage: Storage, savepoint: Savepoint) -> None:

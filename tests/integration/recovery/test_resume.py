@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from operator import add, sub
 from pathlib import Path
@@ -161,6 +163,27 @@ def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     identity.write_text(identity.read_text().replace('"format_version": 1', '"format_version": 99'))
     with pytest.raises(IncompatibleCheckpointError, match="99"):
         program.start()
+
+
+@pytest.mark.parametrize(("field", "said"), [("key_groups", "key groups"), ("hash_version", "hash version")])
+def test_a_checkpoint_with_keys_in_other_key_groups_is_refused(tmp_path: Path, field: str, said: str) -> None:
+    program = Program(tmp_path)
+    program.start()[0].stop(graceful=False)
+    identity = tmp_path / "checkpoint.json"
+    good = identity.read_text()
+    values = json.loads(good)
+    own = values[field]
+    identity.write_text(json.dumps({**values, field: 99}))
+    with pytest.raises(IncompatibleCheckpointError) as caught:
+        program.start()
+    shown = str(caught.value)
+    stored, here = shown.split(";", 1)
+    assert re.search(rf"\b(99 {said}|{said} 99)\b", stored)
+    assert re.search(rf"\b({own} {said}|{said} {own})\b", here)
+    assert "version of millstream that wrote the checkpoint" in shown
+    # It was left as it is.
+    identity.write_text(good)
+    program.start()[0].stop(graceful=False)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format_version": 1}', b'{"format_version": "1"}', b"\xff\0"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import millstream as ms
 from millstream.blocks.opening import open_log
 from millstream.environment.opening import storage_of
 from millstream.errors import ConfigurationError, CorruptSegmentError, IncompatibleCheckpointError
-from millstream.recovery.identity import read_identity
+from millstream.recovery.identity import Identity, read_identity
 from millstream.recovery.log_journal import LogJournal
-from millstream.recovery.savepoint import Savepoint, save
+from millstream.recovery.savepoint import Savepoint, read_savepoint, save
 from millstream.testing import ManualClock
 
 
@@ -79,6 +80,31 @@ def test_a_savepoint_that_is_not_there_is_named_with_those_that_are(place: str) 
     pin(place, "one")
     with pytest.raises(ConfigurationError, match="one"):
         sums.run([], f"{place}-2", savepoint=f"{place}/savepoints/two")
+
+
+@pytest.mark.parametrize("field", ["key_groups", "hash_version"])
+def test_a_savepoint_with_keys_in_other_key_groups_is_refused_and_nothing_is_made(tmp_path: Path, field: str) -> None:
+    sums, place = Sums(), str(tmp_path / "app")
+    sums.run([1], place)
+    pin(place, "one")
+    storage = storage_of(place)
+    good = read_savepoint(storage, "one")
+    other = Savepoint("other", replace(good.identity, **{field: 99}), good.written)
+    save(storage, other)
+    new = str(tmp_path / "new")
+    with pytest.raises(IncompatibleCheckpointError, match=r"savepoints/other has .*\b99\b(.|\n)*wrote the savepoint"):
+        sums.run([3], new, savepoint=f"{place}/savepoints/other")
+    assert not (tmp_path / "new" / "checkpoint.json").exists()
+    # A checkpoint that was made and not begun with, as by a crash in between, does not let it pass.
+    made = Identity("sums", "l", 0, "l")
+    assert storage_of(new).create("checkpoint.json", made.encode())
+    with pytest.raises(IncompatibleCheckpointError, match="savepoints/other"):
+        sums.run([3], new, savepoint=f"{place}/savepoints/other")
+    sums.run([3], new, savepoint=f"{place}/savepoints/one")
+    assert sums.seen[-1] == [(1, 4)]
+    # One that has begun goes on as it is, whatever savepoint= says.
+    sums.run([3], new, savepoint=f"{place}/savepoints/other")
+    assert sums.seen[-1] == [(1, 7)]
 
 
 @pytest.mark.parametrize("savepoint", ["one", "/tmp/one"])
