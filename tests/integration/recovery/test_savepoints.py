@@ -88,9 +88,8 @@ def test_a_savepoint_with_keys_in_other_key_groups_is_refused_and_nothing_is_mad
     sums.run([1], place)
     pin(place, "one")
     storage = storage_of(place)
-    good = read_savepoint(storage, "one")
-    other = Savepoint("other", replace(good.identity, **{field: 99}), good.written)
-    save(storage, other)
+    good, changed = read_savepoint(storage, "one"), dict[str, Any]({field: 99})
+    save(storage, Savepoint("other", replace(good.identity, **changed), good.written))
     new = str(tmp_path / "new")
     with pytest.raises(IncompatibleCheckpointError, match=r"savepoints/other has .*\b99\b(.|\n)*wrote the savepoint"):
         sums.run([3], new, savepoint=f"{place}/savepoints/other")
