@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -66,22 +67,20 @@ _WRITING = {
     "isolation.level": "read_uncommitted",
 }
 
-_HARMLESS_KINDS = frozenset(
-    "acks allow api auto background batch broker check client compression connections consume coordinator "
-    "debug delivery dr enable fetch group heartbeat internal linger log max message metadata offset "
-    "partition partitioner produce queue queued queuing receive reconnect request retries retry security "
-    "session socket statistics sticky topic transaction transactional".split()
+_HARMLESS_KIND = re.compile(
+    r"(acks|allow|api|auto|background|batch|broker|check|client|compression|connections|consume|coordinator|debug"
+    r"|delivery|dr|enable|fetch|group|heartbeat|internal|linger|log|max|message|metadata|offset|partition|partitioner"
+    r"|produce|queue|queued|queuing|receive|reconnect|request|retries|retry|security|session|socket|statistics|sticky"
+    r"|topic|transaction|transactional)(\.|$)"
 )
-"""The first words of the names of options whose values anybody may see."""
+"""How the names of options begin whose values anybody may see."""
 
-_HARMLESS = frozenset(
-    "sasl.mechanism sasl.mechanisms sasl.username sasl.kerberos.principal sasl.kerberos.service.name "
-    "sasl.kerberos.keytab sasl.kerberos.min.time.before.relogin sasl.oauthbearer.client.id "
-    "sasl.oauthbearer.client.credentials.client.id sasl.oauthbearer.grant.type sasl.oauthbearer.method "
-    "sasl.oauthbearer.scope sasl.oauthbearer.assertion.algorithm https.ca.location https.ca.pem ssl.ca.location "
-    "ssl.ca.pem ssl.ca.certificate.stores ssl.certificate.location ssl.certificate.pem ssl.cipher.suites "
-    "ssl.crl.location ssl.curves.list ssl.endpoint.identification.algorithm ssl.engine.id ssl.engine.location "
-    "ssl.key.location ssl.keystore.location ssl.providers ssl.sigalgs.list".split()
+_HARMLESS = re.compile(
+    r"sasl\.(mechanisms?|username|kerberos\.(principal|service\.name|keytab|min\.time\.before\.relogin))"
+    r"|sasl\.oauthbearer\.((client\.credentials\.)?client\.id|grant\.type|method|scope|assertion\.algorithm)"
+    r"|ssl\.(ca|crl|certificate|key|keystore|engine)\.location|(https|ssl)\.ca\.(pem|location)"
+    r"|ssl\.(certificate\.pem|ca\.certificate\.stores|cipher\.suites|curves\.list|sigalgs\.list|engine\.id|providers)"
+    r"|ssl\.endpoint\.identification\.algorithm"
 )
 """Of the options that say who a client is: those whose values anybody may see. An address may have a password in it."""
 
@@ -173,9 +172,9 @@ def _set_by_engine(name: str, by: str) -> ConfigurationError:
 
 def _is_harmless(name: str) -> bool:
     # Why not the secrets by name: a newer library has some that are not known here.
-    if name in _HARMLESS:
+    if _HARMLESS.fullmatch(name):
         return True
-    return name.split(".")[0] in _HARMLESS_KINDS and not any(word in name for word in _SECRET_WORDS)
+    return _HARMLESS_KIND.match(name) is not None and not any(word in name for word in _SECRET_WORDS)
 
 
 def _servers(servers: str | Iterable[str]) -> str:

@@ -86,8 +86,18 @@ def test_secrets_are_not_shown(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["client.id", "compression.codec", "linger.ms", "sasl.mechanism", "sasl.username", "security.protocol"]
-    + ["ssl.ca.location", "ssl.certificate.pem", "ssl.key.location", "sasl.oauthbearer.client.id"],
+    [
+        "client.id",
+        "compression.codec",
+        "linger.ms",
+        "sasl.mechanism",
+        "sasl.oauthbearer.client.id",
+        "sasl.username",
+        "security.protocol",
+        "ssl.ca.location",
+        "ssl.certificate.pem",
+        "ssl.key.location",
+    ],
 )
 def test_what_is_no_secret_is_shown(name: str) -> None:
     assert f"{name!r}: 'seen'" in repr(ClientOptions("localhost:9092", {name: "seen"}))
