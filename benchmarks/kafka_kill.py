@@ -25,7 +25,7 @@ from tests.servers.kafka.broker import KafkaCluster, missing
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
-from benchmarks.figures import argument, median, option, percentile, report
+from benchmarks.figures import argument, median, option, percentile, report, tree_cpu_s
 from benchmarks.kafka_to_kafka import BROKER, PARTITIONS, wait_for_records
 
 INTERVAL_S = 0.2
@@ -164,11 +164,14 @@ def main(rate: int, seconds: float, pause: float) -> None:
                 before.kill()
                 before.wait()
                 time.sleep(pause)
+                began = time.monotonic()
                 after = subprocess.Popen(program, **streams)
                 try:
                     sender.wait()
+                    used = tree_cpu_s(after.pid) / (time.monotonic() - began)
                     count = round(rate * TICK_S) * round(total_s / TICK_S)
                     rows = figures(written(tool.servers, target, count, total_s + 60.0), count, killed)
+                    rows["CPU seconds a second of the successor, catching up included"] = used
                 finally:
                     after.kill()
                     after.wait()

@@ -35,7 +35,7 @@ from tests.servers.kafka.broker import KafkaCluster, missing
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
-from benchmarks.figures import argument, median, option, percentile, report
+from benchmarks.figures import argument, median, option, percentile, report, tree_cpu_s
 from benchmarks.kafka_word_count import ENVIRONMENT, HERE, JARS, PEER, prepare
 
 FLINK_PEER, FLINK = HERE / "peers" / "flink_kafka", HERE / ".flink"
@@ -69,14 +69,6 @@ START_S = 120.0
 """How long what hands records on may take to begin."""
 
 
-def cpu_s(pid: int) -> float:
-    """CPU seconds of a process and of those that it started."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return own + sum(map(cpu_s, map(int, children)))
-
-
 def send(servers: str, topic: str, rate: int, seconds: float) -> None:
     """Write records with the times at which they were due, all of a tick in one partition, one after the other."""
     import numpy as np
@@ -94,7 +86,7 @@ def send(servers: str, topic: str, rate: int, seconds: float) -> None:
     keys = pa.nulls(each, pa.large_binary())
     parts = [pa.array(np.full(each, number, np.int32)) for number in range(PARTITIONS)]
     gc.disable()  # It would make records late that nobody but the sender is late with.
-    begin, before = time.time() + 0.2, cpu_s(os.getpid())
+    begin, before = time.time() + 0.2, tree_cpu_s(os.getpid())
     for tick in range(round(seconds / TICK_S)):
         due = begin + tick * TICK_S
         time.sleep(max(0.0, due - time.time()))
@@ -103,7 +95,7 @@ def send(servers: str, topic: str, rate: int, seconds: float) -> None:
         table = pa.Table.from_arrays([keys, values, parts[tick % PARTITIONS]], ["key", "value", "partition"])
         producer.send(topic, table, 10.0)
     producer.flush(10.0)
-    print(cpu_s(os.getpid()) - before)
+    print(tree_cpu_s(os.getpid()) - before)
 
 
 def hear(servers: str, topic: str, count: int, seconds: float) -> None:
@@ -132,7 +124,7 @@ def hear(servers: str, topic: str, count: int, seconds: float) -> None:
     consumer.close()
     counted_from = min(dues, default=0.0) + WARM_UP_S
     late = [waited for due, waited in zip(dues, late_ms, strict=True) if due >= counted_from] or [float("nan")]
-    print(median(late), percentile(late, 0.99), len(dues), cpu_s(os.getpid()))
+    print(median(late), percentile(late, 0.99), len(dues), tree_cpu_s(os.getpid()))
 
 
 class Run:
@@ -151,13 +143,13 @@ class Run:
         told: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True}
         with forward(servers, source, target) as pid:
             self._begin(source, target)
-            before, broker = cpu_s(pid), cpu_s(self.broker)
+            before, broker = tree_cpu_s(pid), tree_cpu_s(self.broker)
             hears = subprocess.Popen([*command, f"--hear={target}", f"--seconds={self.seconds}"], **told)
             sends = subprocess.Popen([*command, f"--send={source}", f"--seconds={self.seconds}"], **told)
             with sends, hears:
                 sent, _ = sends.communicate()
                 heard, _ = hears.communicate()
-            used, broker = cpu_s(pid) - before, cpu_s(self.broker) - broker
+            used, broker = tree_cpu_s(pid) - before, tree_cpu_s(self.broker) - broker
         p50, p99, count, reader = map(float, heard.split())
         each = {"its own": used, "broker": broker, "sender": float(sent), "reader": reader}
         shares = ", ".join(f"{who} {spent / self.seconds:.2f}" for who, spent in each.items())

@@ -1,6 +1,7 @@
 """Writing Kafka, to a broker of this machine, records of 100 bytes.
 
-1. What a transaction adds to a batch: batches of one record written one after another, at least once and exactly once.
+1. What a transaction adds to a batch: batches of one record written one after another, at least once and exactly once,
+   and beside them transactions of one record by a bare client (confluent-kafka): what the broker takes.
 2. Records a second exactly once, with a checkpoint, a batch every 500 ms: pairs of text made by tasks, in one topic of
    four partitions; said is how long a batch took from its time to its end. It keeps up as long as that is below 500 ms.
 
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,23 @@ def commits_ms(servers: str, topic: str, batches: int, *, exactly_once: bool) ->
         receipts = [sink.stage(batch, 0, record)]
         began = time.perf_counter()
         sink.commit(batch, receipts)
+        spent.append((time.perf_counter() - began) * 1000)
+    return spent[batches // 5 :]
+
+
+def bare_transactions_ms(servers: str, topic: str, batches: int) -> list[float]:
+    """Write transactions of one record with a bare client; give how long each took."""
+    from confluent_kafka import Producer
+
+    options: dict[str, Any] = {"bootstrap.servers": servers, "transactional.id": topic, "linger.ms": 0}
+    producer = Producer(options)
+    producer.init_transactions(30)
+    spent = []
+    for _ in range(batches):
+        began = time.perf_counter()
+        producer.begin_transaction()
+        producer.produce(topic, "v" * 97, "key")
+        producer.commit_transaction(30)
         spent.append((time.perf_counter() - began) * 1000)
     return spent[batches // 5 :]
 
@@ -96,11 +116,18 @@ def main() -> None:
     rows: dict[str, object] = {}
     seconds = option("seconds", 10.0)
     with own_broker() as tool, tempfile.TemporaryDirectory() as folder:
-        for exactly_once in (False, True):
-            spent = commits_ms(tool.servers, tool.topic(), int(option("batches", 300)), exactly_once=exactly_once)
-            what = "exactly once" if exactly_once else "at least once"
+        ways: dict[str, Callable[[str, str, int], list[float]]] = {
+            "bare transaction": bare_transactions_ms,
+            "at least once": partial(commits_ms, exactly_once=False),
+            "exactly once": partial(commits_ms, exactly_once=True),
+        }
+        batches = int(option("batches", 300))
+        for what, way in ways.items():
+            began = time.process_time()
+            spent = way(tool.servers, tool.topic(), batches)
             rows[f"1. batch of one record, {what}: p50, ms"] = median(spent)
             rows[f"   {what}: p99, ms"] = percentile(spent, 0.99)
+            rows[f"   {what}: CPU ms a batch"] = (time.process_time() - began) * 1000 / batches
         rate = int(option("sustained", 300_000))
         rows |= sustained(tool.servers, tool.topic(PARTITIONS), rate, seconds, Path(folder))
     report("kafka_write", rows)

@@ -6,6 +6,7 @@ Usage: word_count.py SERVERS TOPIC RECORDS_A_BATCH BATCHES JARS
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -15,6 +16,9 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import col, explode, udf
 from pyspark.sql.types import ArrayType, StringType
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+from benchmarks.figures import tree_cpu_s
 
 
 def word_count(servers: str, topic: str, records: int, batches: int, jars: str) -> dict[str, Any]:
@@ -31,6 +35,7 @@ def word_count(servers: str, topic: str, records: int, batches: int, jars: str) 
     spark.sparkContext.setLogLevel("ERROR")
     words = udf(lambda line: line.split(), ArrayType(StringType()))
     times: list[float] = []
+    cpu_s: list[float] = []
     seen: list[int] = []
 
     def count(batch: DataFrame, number: int) -> None:
@@ -38,6 +43,7 @@ def word_count(servers: str, topic: str, records: int, batches: int, jars: str) 
         counts = batch.select(explode(words(col("value").cast("string"))).alias("word")).groupBy("word").count()
         seen.append(len(counts.collect()))
         times.append((time.perf_counter() - began) * 1000.0)
+        cpu_s.append(tree_cpu_s(os.getpid()))
 
     lines = (
         spark.readStream.format("kafka")
@@ -57,7 +63,8 @@ def word_count(servers: str, topic: str, records: int, batches: int, jars: str) 
         query.awaitTermination()
     spark.stop()
     kept = sorted(times[2 : batches + 2])
-    return {"median_ms": kept[len(kept) // 2], "batches": len(times), "words": seen[-1]}
+    spent = (cpu_s[batches + 1] - cpu_s[1]) / batches
+    return {"median_ms": kept[len(kept) // 2], "cpu_s": spent, "batches": len(times), "words": seen[-1]}
 
 
 if __name__ == "__main__":
