@@ -2,8 +2,8 @@
 
 Beside it, in processes of their own that read the same topic: confluent-kafka's `consume(10000)`, tuned (with its
 default of `fetch.queue.backoff.ms` it idles most of the time), and a loop in Rust on the bare client library that drops
-what it is given (it needs cargo; left out where there is none). All are measured in CPU seconds of the reading process,
-over several rounds in turn; what counts are the ratios of the medians.
+what it is given (it needs cargo; left out where there is none). All have the same queues of the client library, and are
+measured in CPU seconds of the reading process, over several rounds in turn; what counts are the ratios of the medians.
 """
 
 from __future__ import annotations
@@ -19,6 +19,14 @@ from benchmarks.figures import argument, median, option, report
 from benchmarks.own_broker import own_broker
 
 PARTITIONS = 4
+QUEUES = {
+    "fetch.queue.backoff.ms": 2,
+    "fetch.wait.max.ms": 100,
+    "queued.min.messages": 20_000,
+    "queued.max.messages.kbytes": 16_384,
+}
+"""As the stream has them, and the bare loop."""
+
 RANGE = 50_000
 """Offsets of one split."""
 
@@ -54,9 +62,8 @@ def read_confluent(servers: str, topic: str, records: int) -> int:
     """Read all by the peer, and look at every value."""
     from confluent_kafka import Consumer, TopicPartition
 
-    consumer = Consumer(
-        {"bootstrap.servers": servers, "group.id": "peer", "enable.auto.commit": False, "fetch.queue.backoff.ms": 2}
-    )
+    options: dict[str, Any] = {"bootstrap.servers": servers, "group.id": "peer", "enable.auto.commit": False}
+    consumer = Consumer(options | QUEUES)
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
     count = 0
     while count < records:

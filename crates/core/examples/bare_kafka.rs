@@ -35,6 +35,8 @@ fn main() {
     let client = Client::consumer(&[
         ("bootstrap.servers", servers),
         ("fetch.queue.backoff.ms", "2"),
+        ("fetch.wait.max.ms", "100"),
+        ("queued.min.messages", "20000"),
         ("queued.max.messages.kbytes", "16384"),
         ("enable.auto.commit", "false"),
     ])
