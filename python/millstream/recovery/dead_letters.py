@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from millstream.encoding.codec import decode, encode
 from millstream.environment.storage import Storage
 from millstream.errors import DataError
 from millstream.recovery.decisions import BatchPlanned
-from millstream.recovery.identity import FORMAT_VERSION
 from millstream.recovery.records import decision_from, fields_of
+from millstream.recovery.value_file import encode_value_file, read_value_file
 
 DEAD_LETTER_FOLDER = "dead_letters"
 
@@ -53,9 +52,8 @@ def keep_dead_letter(storage: Storage, letter: DeadLetter, limit: int) -> str:
             detail=f"{storage.place}/{DEAD_LETTER_FOLDER} holds {len(kept)}, and dead_letter_limit={limit}.",
             hint="Look at them with `millstream checkpoint show`, mend the program, remove the files, and start again.",
         )
-    data = encode(
+    data = encode_value_file(
         {
-            "format_version": FORMAT_VERSION,
             "planned": fields_of(letter.planned),
             "error": letter.error,
             "blocks": [list(block) for block in letter.blocks],
@@ -66,10 +64,19 @@ def keep_dead_letter(storage: Storage, letter: DeadLetter, limit: int) -> str:
 
 
 def read_dead_letters(storage: Storage) -> Sequence[DeadLetter]:
-    """Read all dead letters of a checkpoint, oldest first."""
-    letters = []
-    for name in storage.names(DEAD_LETTER_FOLDER):
-        values = decode(storage.read(f"{DEAD_LETTER_FOLDER}/{name}"))
-        blocks = tuple((given, records) for given, records in values["blocks"])
-        letters.append(DeadLetter(decision_from(BatchPlanned, values["planned"]), values["error"], blocks))
+    """Read all dead letters of a checkpoint, oldest first.
+
+    Raises:
+        CorruptSegmentError: one is damaged.
+        IncompatibleCheckpointError: a newer version wrote one, or a class of a record in it is not there.
+    """
+    letters = [
+        read_value_file(storage, f"{DEAD_LETTER_FOLDER}/{name}", "dead letter", _letter)
+        for name in storage.names(DEAD_LETTER_FOLDER)
+    ]
     return sorted(letters, key=lambda letter: letter.planned.time_ms)
+
+
+def _letter(values: Mapping[str, Any]) -> DeadLetter:
+    blocks = tuple((given, records) for given, records in values["blocks"])
+    return DeadLetter(decision_from(BatchPlanned, values["planned"]), values["error"], blocks)

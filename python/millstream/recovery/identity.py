@@ -57,20 +57,34 @@ def read_identity(storage: Storage) -> Identity | None:
         return None
     try:
         values = msgspec.json.decode(data)
-        version = values["format_version"]
-        if version <= FORMAT_VERSION:
-            return Identity(**{field.name: values[field.name] for field in fields(Identity)})
+        check_format(values["format_version"], storage.place)
+        return Identity(**{field.name: values[field.name] for field in fields(Identity)})
     except (msgspec.DecodeError, TypeError, KeyError) as error:
         raise CorruptSegmentError(
             "The identity of the checkpoint cannot be read.",
             detail=f"{storage.place}/{IDENTITY_FILE}: {error}",
             hint="Restore the file from a copy, or start from a savepoint.",
         ) from error
-    raise IncompatibleCheckpointError(
-        "The checkpoint was written by a newer version of millstream.",
-        detail=f"{storage.place} has format {version}; this version reads up to {FORMAT_VERSION}.",
-        hint="Start the program with the version that wrote the checkpoint, or a newer one.",
-    )
+
+
+def check_format(version: int, place: str, kind: str = "checkpoint") -> None:
+    """Refuse what has a format that came after this version of millstream.
+
+    Args:
+        version: of what is stored.
+        place: where that is.
+        kind: what it is.
+
+    Raises:
+        IncompatibleCheckpointError: a newer version wrote it.
+        TypeError: this is no version.
+    """
+    if version > FORMAT_VERSION:
+        raise IncompatibleCheckpointError(
+            f"The {kind} was written by a newer version of millstream.",
+            detail=f"{place} has format {version}; this version reads up to {FORMAT_VERSION}.",
+            hint=f"Use the version that wrote the {kind}, or a newer one.",
+        )
 
 
 def check_hashing(identity: Identity, place: str, kind: str = "checkpoint") -> None:

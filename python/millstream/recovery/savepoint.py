@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from millstream.encoding.codec import decode, encode
 from millstream.environment.storage import Storage
-from millstream.errors import ConfigurationError, CorruptSegmentError, DataError, shown
+from millstream.errors import ConfigurationError, CorruptSegmentError, shown
 from millstream.recovery.decisions import CheckpointWritten
-from millstream.recovery.identity import FORMAT_VERSION, Identity, check_hashing
+from millstream.recovery.identity import Identity, check_hashing
 from millstream.recovery.records import decision_from, fields_of
+from millstream.recovery.value_file import encode_value_file, read_value_file
 
 SAVEPOINT_FOLDER = "savepoints"
 
@@ -50,13 +52,7 @@ def save(storage: Storage, savepoint: Savepoint) -> None:
         ConfigurationError: the name cannot be one, or is taken.
         CorruptSegmentError: a file that it needs is gone.
     """
-    data = encode(
-        {
-            "format_version": FORMAT_VERSION,
-            "identity": asdict(savepoint.identity),
-            "written": fields_of(savepoint.written),
-        }
-    )
+    data = encode_value_file({"identity": asdict(savepoint.identity), "written": fields_of(savepoint.written)})
     if not storage.create(_file(savepoint.name), data):
         raise ConfigurationError(
             f"There is a savepoint named {savepoint.name!r} already.",
@@ -82,10 +78,10 @@ def read_savepoint(storage: Storage, name: str) -> Savepoint:
     Raises:
         ConfigurationError: there is none of this name.
         CorruptSegmentError: it is damaged.
+        IncompatibleCheckpointError: a newer version wrote it.
     """
     try:
-        values = decode(storage.read(_file(name)))
-        return Savepoint(name, Identity(**values["identity"]), decision_from(CheckpointWritten, values["written"]))
+        return read_value_file(storage, _file(name), "savepoint", lambda values: _savepoint(name, values))
     except FileNotFoundError as error:
         names = ", ".join(savepoint_names(storage)) or "none"
         raise ConfigurationError(
@@ -93,12 +89,10 @@ def read_savepoint(storage: Storage, name: str) -> Savepoint:
             detail=f"In {storage.place} there are: {names}.",
             hint="Give the name of one of these; `millstream checkpoint save` makes one.",
         ) from error
-    except (DataError, TypeError, KeyError) as error:
-        raise CorruptSegmentError(
-            f"The savepoint {name!r} is damaged.",
-            detail=f"{storage.place}/{_file(name)}: {error}",
-            hint="Restore the file from a copy, or use another savepoint.",
-        ) from error
+
+
+def _savepoint(name: str, values: Mapping[str, Any]) -> Savepoint:
+    return Savepoint(name, Identity(**values["identity"]), decision_from(CheckpointWritten, values["written"]))
 
 
 def savepoint_names(storage: Storage) -> list[str]:
