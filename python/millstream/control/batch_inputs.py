@@ -78,6 +78,15 @@ class BatchInputs:
             self._post_reports()
         batch.inputs = tuple(_input_plan(name, instruction, batch) for name in batch.planned)
 
+    def confirm(self, batch: OpenBatch) -> None:
+        """Have the sources look at what was planned, before it is read again.
+
+        Raises:
+            MillstreamError: something of it cannot be read any more, or not now.
+        """
+        for node in self._sources:
+            batch.planned[node.name] = node.confirmed(batch.planned[node.name])
+
     def go_on_behind(self, batch: OpenBatch) -> None:
         """Have the next batch begin where this one ends: its plan is in the journal."""
         self._positions.update(batch.positions)

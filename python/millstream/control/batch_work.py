@@ -164,6 +164,8 @@ class BatchWork:
         work = self._works[time_ms]
         work.report.start(attempt)
         work.invalid_before = self.inputs.invalid()
+        if attempt:  # It was planned a while ago, perhaps by an earlier driver.
+            self.inputs.confirm(work)
         batch = work.batch = Batch(
             time_ms,
             attempt,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from millstream.control.input_digests import input_digests
 from millstream.control.recovered import Recovered
@@ -10,7 +10,7 @@ from millstream.execution.backend import Backend
 from millstream.execution.scheduler import Scheduler
 from millstream.graph.batch_run import BatchRun
 from millstream.graph.graph import Graph
-from millstream.graph.inputs import SourceInput
+from millstream.graph.inputs import PlannedInput, SourceInput
 from millstream.model.accumulator import silent_accumulators
 from millstream.model.batch import Batch, BatchInput
 from millstream.recovery.decisions import BatchPrepared
@@ -44,16 +44,20 @@ class SilentRuns:
             Exception: whatever a user's function, a source or an executor raised.
         """
         time_ms = done.plan.time_ms
-        inputs = {name: BatchInput(given.records, given.description) for name, given in done.planned.items()}
+        planned = dict(done.planned)
+        for given in self._graph.inputs:
+            if isinstance(given, SourceInput):
+                planned[given.name] = given.confirmed(planned[given.name])
+        inputs = {name: BatchInput(given.records, given.description) for name, given in planned.items()}
         batch = Batch(time_ms, done.attempt, inputs)
-        run = BatchRun(batch, self._zero_ms, done.planned, Scheduler(self._backend, batch))
+        run = BatchRun(batch, self._zero_ms, planned, Scheduler(self._backend, batch))
         memory = list(self._graph.memory_nodes)
         with silent_accumulators():
             self._backend.begin_state(time_ms)
             for node in memory:
                 node.absorb(run)
         if done.prepared is not None:
-            self._check_inputs(done.prepared, done, time_ms)
+            self._check_inputs(done.prepared, planned, batch)
         self._backend.commit_state(time_ms)
         for node in memory:
             node.commit(time_ms)
@@ -61,12 +65,12 @@ class SilentRuns:
             if isinstance(given, SourceInput):
                 given.source.reports()  # They were told when the batch ran first.
 
-    def _check_inputs(self, before: BatchPrepared, done: Recovered, time_ms: int) -> None:
+    def _check_inputs(self, before: BatchPrepared, planned: Mapping[str, PlannedInput], batch: Batch) -> None:
         """Compare what was read; an input that only outputs read, and not the state, is not read now."""
-        counts = input_digests(self._graph.inputs, done.planned, time_ms)
+        counts = input_digests(self._graph.inputs, planned, batch.time_ms)
         known = {
             name: digests
             for name, digests in counts.items()
             if all(one.count is not None for one in (*digests, *before.inputs.get(name, ())))
         }
-        self._compare(before, BatchPrepared(time_ms, done.attempt, known, before.state))
+        self._compare(before, BatchPrepared(batch.time_ms, batch.attempt, known, before.state))

@@ -198,6 +198,17 @@ class SourceInput(InputNode):
             records = max(1, int(records_per_s * max(float(self.slide_ms), span_ms) / 1000.0))
             self.batch_limit = records if self.limit is None else min(self.limit, records)
 
+    def confirmed(self, planned: PlannedInput) -> PlannedInput:
+        """Give what can still be read of a plan, before its batch runs again.
+
+        Raises:
+            MillstreamError: it cannot be read any more, or not now.
+        """
+        if not planned.splits:
+            return planned
+        splits = self.source.confirm(planned.splits)
+        return planned if len(splits) == len(planned.splits) else PlannedInput.of_splits(splits, planned.lags)
+
     @property
     def gives_columns(self) -> bool:
         """Most sources read columns."""

@@ -107,6 +107,23 @@ class ReplayableSource(ABC, Generic[T]):
             limit: most records (for files: most files) that the batch should take, or None.
         """
 
+    def confirm(self, splits: Sequence[Split]) -> Sequence[Split]:
+        """Say which splits of an earlier plan can still be read. Asked on the driver, before a batch runs again.
+
+        For what `read` cannot notice on an executor, such as a topic that was deleted and made anew.
+
+        Args:
+            splits: of one batch, planned by this driver or an earlier one.
+
+        Returns:
+            The same splits, in the same order; fewer where a policy of the user's leaves some out, which is reported.
+
+        Raises:
+            SourceUnavailableError: may pass; the batch is tried again.
+            DataError: what a split pinned has changed or is gone.
+        """
+        return splits
+
     @abstractmethod
     def read(self, split: Split) -> Partition[T]:
         """Read one split, on an executor. The same split always gives the same records in the same order.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from millstream.environment.logger import logger
@@ -203,6 +203,18 @@ class KafkaSource(ReplayableSource[Any]):
         if self._is_long:
             watch.client.ask_in((self._interval_ms or 0) / 1_000 - _EARLY_S)
         return plan
+
+    def confirm(self, splits: Sequence[Split]) -> Sequence[Split]:
+        """Ask the brokers whether the topics are still those that were planned.
+
+        Raises:
+            DataError: one was deleted, or made anew, and the policy is to fail.
+            SourceUnavailableError: the brokers did not answer in time.
+        """
+        watch = self._watch
+        assert watch is not None, "open comes first"
+        names = {split.data["topic"] for split in splits}
+        return self._planner.confirm(splits, watch.ids(names, self._reads.timeout_s))
 
     def read(self, split: Split) -> Partition[Any]:
         """Read one range of one Kafka partition.

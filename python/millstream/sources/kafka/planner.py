@@ -127,6 +127,38 @@ class Planner:
         self._lost(f"The topic {name} has been deleted; it was read up to {_shown(after[name]['next'])}.", None)
         return {other: entry for other, entry in after.items() if other != name}
 
+    def confirm(self, splits: Sequence[Split], ids: Mapping[str, str | None]) -> list[Split]:
+        """Say which splits of an earlier plan are of topics that are still the same.
+
+        Args:
+            splits: of one batch.
+            ids: of topics as they are now, None where there is none; one that is not in it is taken to be the same.
+
+        Raises:
+            DataError: a topic is another one, and the policy is to fail.
+        """
+        left: list[Split] = []
+        lost: dict[str, list[Split]] = {}
+        for split in splits:
+            name = split.data["topic"]
+            (left if ids.get(name, split.data["id"]) == split.data["id"] else lost.setdefault(name, [])).append(split)
+        for name, gone in lost.items():
+            happened = "has been deleted" if ids[name] is None else "was deleted and made anew"
+            ranges = ", ".join(split.description for split in gone)
+            if self.on_topic_change == "fail":
+                now = "there is none of this name now" if ids[name] is None else f"the id is {ids[name]} now"
+                raise DataError(
+                    f"The topic {name} {happened} after a batch was planned that reads it.",
+                    detail=f"The batch reads {ranges} of the topic with the id {gone[0].data['id']}; {now}.",
+                    hint='Give on_topic_change="restart" to run the batch without these records and go on with a new '
+                    "topic of this name from its beginning; or give the whole batch up: millstream checkpoint skip.",
+                )
+            self._lost(
+                f"The topic {name} {happened}; a batch that runs again is without {ranges}.",
+                sum(split.data["until"] - split.data["from"] for split in gone),
+            )
+        return left
+
     def _known(self, name: str, topic_id: str, after: Position) -> Sequence[int | None]:
         entry = after.get(name)
         if entry is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -128,6 +128,34 @@ class TopicWatch:
             self._take_ends()
             self._versions = (topics_version, ends_version)
         self.asked = asked
+
+    def ids(self, names: Collection[str], timeout_s: float) -> dict[str, str | None]:
+        """Ask the brokers now for the ids of topics; None: there is no such topic.
+
+        Args:
+            names: of the topics; those of which the brokers say something else are not in the answer.
+            timeout_s: how long the brokers may take, seconds.
+
+        Raises:
+            SourceUnavailableError: no broker answered in time.
+        """
+        from millstream._core import KafkaClientError
+
+        deadline_ms = self._clock.monotonic_ms() + PATIENCE_S * 1000
+        while True:
+            try:
+                answers = self.client.describe(sorted(names), timeout_s)
+            except KafkaClientError as error:
+                raise as_error(error, "Kafka could not be asked for its topics.", self._options) from error
+            found = {
+                name: topic_id if kind is None else None
+                for name, topic_id, _, kind, _ in answers
+                if kind in (None, "unknown_topic")
+            }
+            missing = {name for name, topic_id in found.items() if topic_id is None}
+            # Two that say the same are believed: the background has asked too.
+            if missing <= set(self._unknown()) or self._clock.monotonic_ms() >= deadline_ms:
+                return found
 
     def gone(self) -> list[str]:
         """Give the topics that the brokers have repeatedly said do not exist."""

@@ -109,3 +109,27 @@ def test_a_topic_that_is_gone() -> None:
         Planner("read_committed").drop("t", at(9))
     assert Planner("read_committed", on_topic_change="restart").drop("t", at(9)) == {}
     assert Planner("read_committed").drop("other", at(9)) == at(9)
+
+
+def test_a_plan_holds_while_its_topic_is_the_same() -> None:
+    planner = Planner("read_committed")
+    splits = planner.plan(known((0, 10), (0, 5)), at(4, 0), None, {}, 1).splits
+    assert planner.confirm(splits, {"t": "A"}) == splits
+    assert planner.confirm(splits, {}) == splits  # Nobody knows.
+
+
+@pytest.mark.parametrize(
+    ("now", "message", "detail"),
+    [("B", "was deleted and made anew", "the id is B now"), (None, "has been deleted", "there is none of this name")],
+)
+def test_a_plan_of_another_topic_fails_or_is_left_out(now: str | None, message: str, detail: str) -> None:
+    splits = Planner("read_committed").plan(known((0, 10), (0, 5)), at(4, 0), None, {}, 1).splits
+    with pytest.raises(DataError, match=message) as failed:
+        Planner("read_committed").confirm(splits, {"t": now})
+    assert "t[0] 4..10, t[1] 0..5 of the topic with the id A" in str(failed.value.detail)
+    assert detail in str(failed.value.detail)
+    assert 'on_topic_change="restart"' in str(failed.value.hint)
+    planner = Planner("read_committed", on_topic_change="restart")
+    assert planner.confirm(splits, {"t": now}) == []
+    [report] = planner.reports
+    assert (report.kind, report.records) == ("lost", 11)
