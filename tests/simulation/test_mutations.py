@@ -16,9 +16,13 @@ from millstream.blocks import found_log
 from millstream.blocks.block_log import BlockLog
 from millstream.blocks.object_row import ObjectRow
 from millstream.control import logged_blocks
+from millstream.control.batch_inputs import BatchInputs
 from millstream.control.batch_work import BatchWork
 from millstream.control.durability import Durability
+from millstream.control.open_batch import OpenBatch
 from millstream.errors import FencedError
+from millstream.graph.durable_state import DurableState
+from millstream.graph.window import WindowParts
 from millstream.ingest import block_buffer
 from millstream.recovery import checkpoint, history
 from millstream.recovery.checkpoint import Checkpoint
@@ -292,6 +296,92 @@ def test_the_lack_of_a_rule_is_found(name: str, monkeypatch: Patch) -> None:
     mutate(monkeypatch)
     with pytest.raises(SimulationError):
         run_seeds(program, range(BUDGET), faults=FAULTS.get(name, ALL_FAULTS))
+
+
+def _plans_stay(patch: Patch) -> None:
+    """The driver holds on to the plan of a batch that is done."""
+    release = BatchWork._release
+
+    def keep(self: BatchWork, work: OpenBatch, time_ms: int) -> None:
+        release(self, work, time_ms)
+        self._works[time_ms] = work
+
+    patch.setattr(BatchWork, "_release", keep)
+
+
+def _nothing_settles(patch: Patch) -> None:
+    patch.setattr(Durability, "after_plan", lambda self: None)
+
+
+def _blocks_stay(patch: Patch) -> None:
+    patch.setattr(BatchInputs, "release_blocks", lambda self, instruction: None)
+
+
+def _parts_stay(patch: Patch) -> None:
+    patch.setattr(WindowParts, "forget", lambda self, until_ms: None)
+
+
+def _versions_stay(patch: Patch) -> None:
+    """What a batch has changed is taken in, and its version stays open."""
+    commit = StateTable.commit
+
+    def committed(self: StateTable, batch_ms: int) -> None:
+        versions = self.versions
+        commit(self, batch_ms)
+        self.versions = versions[-1:]
+
+    patch.setattr(StateTable, "commit", committed)
+
+
+MEMORY_MUTATIONS: dict[str, tuple[str, Callable[[Patch], None]]] = {
+    "the plan of a batch that is done stays": ("stateless", _plans_stay),
+    "blocks whose batches are done are not settled": ("two_sinks", _nothing_settles),
+    "blocks of batches that are planned stay": ("two_sinks", _blocks_stay),
+    "parts stay that have left their window": ("window", _parts_stay),
+    "parts stay that have left the running values": ("inverse_window", _parts_stay),
+    "versions of batches that are done stay open": ("totals", _versions_stay),
+}
+
+
+@pytest.mark.parametrize("name", MEMORY_MUTATIONS)
+def test_what_the_driver_does_not_let_go_of_is_found(name: str, monkeypatch: Patch) -> None:
+    program, mutate = MEMORY_MUTATIONS[name]
+    mutate(monkeypatch)
+    with pytest.raises(SimulationError) as caught:
+        run_seeds(program, range(BUDGET), faults=())
+    assert caught.value.violation.rule == "bounded memory"
+
+
+def _hidden(ssc: ms.StreamingContext, sim: Connections) -> None:
+    """Totals that no sink shows, so that outputs tell nothing of what is remembered."""
+    totals = sim.stream("numbers").map(lambda n: (n % 3, n)).update_state_by_key(_total, name="totals")
+    totals.filter(lambda pair: False).write_to(sim.sink("nothing"))
+
+
+def _total(new: list[int], old: list[int] | None) -> list[int]:
+    total = old if old is not None else [0]
+    total[0] += sum(new)
+    return total
+
+
+def _nothing_loaded(patch: Patch) -> None:
+    """A start takes up no state; its checkpoints, made of what batches change, stay right."""
+    patch.setattr(DurableState, "load", lambda self, tables, done_ms, *, stored=None: None)
+
+
+STATE_MUTATIONS: dict[str, tuple[tuple[Fault, ...], Callable[[Patch], None]]] = {
+    "the state of a failed attempt stays": (("task", "sink"), _no_undo),
+    "a start forgets what was remembered": (("crash", "stop"), _nothing_loaded),
+}
+
+
+@pytest.mark.parametrize("name", STATE_MUTATIONS)
+def test_state_that_is_wrong_and_not_shown_is_found(name: str, monkeypatch: Patch) -> None:
+    faults, mutate = STATE_MUTATIONS[name]
+    mutate(monkeypatch)
+    with pytest.raises(SimulationError) as caught:
+        simulate(_hidden, {"numbers": list(range(60))}, seeds=range(BUDGET), faults=faults)
+    assert caught.value.violation.rule == "state_version"
 
 
 def _drifting() -> Callable[[ms.StreamingContext, Connections], None]:

@@ -180,6 +180,7 @@ class Durability:
         self._logged = self._find_blocks()
         if state_ms is not None and program_form.form(stored_program) != program_form.form(started.program):
             self.journal.append(self._writer.rewrite(self._snapshot(state_ms), started.program), started)
+            self._settle_kept()
         else:
             self.journal.append(started)
         if history.undone is not None:
@@ -366,10 +367,14 @@ class Durability:
         self._writer.close()
         self.checkpoint.close()
 
-    def _tell_written(self, written: CheckpointWritten) -> None:
+    def _settle_kept(self) -> None:
+        """Let go of the blocks of batches that no checkpoint that is kept needs run again."""
         oldest_ms = self.journal.history.checkpoints[0].time_ms
         for time_ms in [time_ms for time_ms in self._kept if time_ms <= oldest_ms]:
             self._settled.extend(self._kept.pop(time_ms))
+
+    def _tell_written(self, written: CheckpointWritten) -> None:
+        self._settle_kept()
         if CheckpointWrittenEvent in self._bus.heard:
             self._bus.post(
                 CheckpointWrittenEvent(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millstream.blocks.block_log import BlockLog
@@ -18,6 +18,7 @@ from millstream.recovery.history import History, logs_state
 from millstream.recovery.log_journal import LogJournal
 from millstream.state.merge import merged
 from millstream.testing.simulation.object_place import ObjectPlace
+from millstream.testing.simulation.state_image import StateImage
 from millstream.testing.simulation.storage import SimulatedStorage
 from millstream.testing.simulation.violation import ViolationError
 from millstream.testing.simulation.world import SimulatedBatch, World
@@ -146,6 +147,16 @@ def _deltas(journal: LogJournal, older: CheckpointWritten, newest: CheckpointWri
         for (of_ms, attempt, _, _), delta in unsettled.items()
         if of_ms == time_ms and attempt == prepared.get(time_ms)
     ]
+
+
+def check_states(states: Mapping[int, StateImage], undisturbed: Mapping[int, StateImage]) -> None:
+    """state_version: after each batch that is done the program remembers what an undisturbed run does."""
+    for time_ms, image in sorted(states.items()):
+        other = undisturbed.get(time_ms)
+        if other is None:
+            raise ViolationError("state_version", f"{time_ms} is done, and in an undisturbed run it is not")
+        if differences := image.differences(other):
+            raise ViolationError("state_version", f"after {time_ms} not as in an undisturbed run: {differences}")
 
 
 def check_size(storage: SimulatedStorage | ObjectPlace) -> None:

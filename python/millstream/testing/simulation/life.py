@@ -12,6 +12,7 @@ from millstream.model.ports.sink import Sink
 from millstream.stream.dstream import DStream
 from millstream.testing.simulation.clock import SimulatedClock
 from millstream.testing.simulation.connections import Connections
+from millstream.testing.simulation.done_batch import DoneBatch, watch_done
 from millstream.testing.simulation.executors import SimulatedExecutors
 from millstream.testing.simulation.faults import SimulatedCrash
 from millstream.testing.simulation.feed import SimulatedFeed
@@ -42,6 +43,7 @@ class Life(Connections):
         rng: chance.
         dead: it crashed; every use of what it was connected with raises SimulatedCrash.
         is_old: another driver has taken over; nothing that is not finished yet may have an effect.
+        is_watched: it is looked at what the program holds; nothing goes wrong meanwhile.
         feeds: its pushed inputs.
     """
 
@@ -53,6 +55,7 @@ class Life(Connections):
         self.rng = world.rng
         self.dead = False
         self.is_old = False
+        self.is_watched = False
         self.feeds: list[SimulatedFeed] = []
         given = dict(world.options.context)
         if not {"context", "backend", "workers"} & given.keys():
@@ -101,7 +104,7 @@ class Life(Connections):
     def fails(self, fault: str) -> bool:
         """Let chance decide whether something goes wrong now."""
         self.check()
-        return not self.is_old and self.world.fails(fault)
+        return not self.is_old and not self.is_watched and self.world.fails(fault)
 
     def no_answer(self, what: str) -> BackendUnavailableError:
         """Give the error of a task that gave no answer."""
@@ -124,6 +127,17 @@ class Life(Connections):
         watcher = InputWatcher(list(graph.inputs), self.world.take_batch, graph.inputs[0].label)
         graph.outputs[:] = [*(WatchedOutput(output, self) for output in graph.outputs), watcher]
         self.ssc.start()
+        watch_done(self.ssc, self._done)
+
+    def _done(self, done: DoneBatch) -> None:
+        """Check what the program holds after a batch."""
+        if self.dead or self.is_old:
+            return
+        self.is_watched = True
+        try:
+            self.world.take_done(done)
+        finally:
+            self.is_watched = False
 
     def sleep(self) -> None:
         """Make room in this process for a driver that takes over."""

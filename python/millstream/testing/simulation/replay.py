@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from millstream.context.streaming_context import StreamingContext
 from millstream.control.facts import BatchDue
@@ -19,6 +19,8 @@ from millstream.recovery.identity import IDENTITY_FILE, Identity
 from millstream.stream.dstream import DStream
 from millstream.testing.simulation.clock import SimulatedClock
 from millstream.testing.simulation.connections import Connections
+from millstream.testing.simulation.done_batch import DoneBatch, watch_done
+from millstream.testing.simulation.state_image import StateImage
 from millstream.testing.simulation.storage import SimulatedStorage
 from millstream.testing.simulation.violation import ViolationError
 from millstream.testing.simulation.world import SimulatedBatch, World
@@ -26,9 +28,21 @@ from millstream.testing.simulation.world import SimulatedBatch, World
 _NAME = "simulation-oracle"
 
 
+class Undisturbed(NamedTuple):
+    """What an undisturbed run comes to.
+
+    Attributes:
+        outputs: for each sink the rows of every batch.
+        states: what the program remembers after each batch.
+    """
+
+    outputs: dict[str, dict[int, list[Any]]]
+    states: dict[int, StateImage]
+
+
 def replay(
     world: World, batches: Sequence[SimulatedBatch], downtimes: Sequence[tuple[int, int]], zero_ms: int
-) -> dict[str, dict[int, list[Any]]]:
+) -> Undisturbed:
     """Run the program of a world over batches that are given.
 
     It stops in order, and starts again, where the other had a downtime, in which no key grows idle. A batch that
@@ -41,7 +55,7 @@ def replay(
         zero_ms: the zero time of the grid.
 
     Returns:
-        For each sink the rows of every batch.
+        What it comes to.
     """
     run = _Replay(world, {batch.time_ms: batch for batch in batches}, zero_ms)
     left = sorted(downtimes)
@@ -55,13 +69,14 @@ def replay(
             run.reach(batch.time_ms)
     finally:
         run.stop()
-    return run.outputs
+    return Undisturbed(run.outputs, run.states)
 
 
 class _Replay(Connections):
     def __init__(self, world: World, batches: dict[int, SimulatedBatch], zero_ms: int) -> None:
         self.batches = batches
         self.outputs: dict[str, dict[int, list[Any]]] = {}
+        self.states: dict[int, StateImage] = {}
         self.clock = SimulatedClock()
         self._world = world
         self._storage = SimulatedStorage(seeded_rng(0))
@@ -84,10 +99,14 @@ class _Replay(Connections):
         graph = ssc.program.graph
         graph.outputs[:] = [output for output in graph.outputs if isinstance(getattr(output, "sink", None), _Collected)]
         ssc.start()
+        watch_done(ssc, self._done)
         self.clock.advance(0.0)
         # Which of the overdue times of slides have batches is given, and not to be decided anew.
         admission = self._driver._machine._admission
         admission.grid = replace(admission.grid, slides_ms=())
+
+    def _done(self, done: DoneBatch) -> None:
+        self.states[done.time_ms] = done.image()
 
     def stop(self) -> None:
         assert self._ssc is not None

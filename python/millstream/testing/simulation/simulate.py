@@ -78,8 +78,12 @@ def simulate(
     - `output`: each sink of the simulation has exactly what an undisturbed run of the same batches gives it;
     - `skip`: with `on_failure="skip"`: no sink has a batch that was given up;
     - `batch_order`: batches run and commit in order of batch time;
+    - `state_version`: after each batch that is done the program remembers, in all state and windows, what an
+      undisturbed run of the same batches does;
     - `retention`: the two newest checkpoints can be used, and come to the same state;
-    - `bounded`: what is not needed any more is removed;
+    - `bounded`: files that are not needed any more are removed;
+    - `bounded memory`: after each batch that is done the driver holds no plan, no open version of state, no parts of
+      windows, no remembered batch and no block beyond those that it needs;
     - `liveness`: once the faults have ended everything is processed;
     - `error`: the program ends with no error but those that are injected;
     - `check`: what you check holds.
@@ -102,7 +106,8 @@ def simulate(
         first: with `every_point`, the first of them.
         points: with `every_point`, these places instead.
         check: called with the outcome of every run.
-        deterministic: False: functions may give another result when they run again, and `output` is not checked.
+        deterministic: False: functions may give another result when they run again, and `output` and
+            `state_version` are not checked.
         storage: where the checkpoint lives: on a `disk`, or on an object store (`objects`), where a driver holds a
             lease, puts lose their answers and take effect late, and `pause` happens before any request.
         again: how a failing run is brought back, for the text of the error: `{seed}` and `{point}` are filled in.

@@ -11,7 +11,13 @@ from typing import Any
 from millstream.control.durability import Durability
 from millstream.control.facts import StopRequested
 from millstream.errors import FencedError, UnavailableError
-from millstream.testing.simulation.checks import check_kept_checkpoints, check_outcome, check_size, given_up
+from millstream.testing.simulation.checks import (
+    check_kept_checkpoints,
+    check_outcome,
+    check_size,
+    check_states,
+    given_up,
+)
 from millstream.testing.simulation.faults import SimulatedCrash
 from millstream.testing.simulation.life import Life
 from millstream.testing.simulation.object_place import EXPIRY_MS, ObjectPlace
@@ -84,6 +90,7 @@ class Simulation:
         self._leaving = False
         self._durability: Durability | None = None
         world.pause = self._pause
+        world.compares_states = deterministic
 
     def run(self) -> Outcome:
         """Run it.
@@ -293,6 +300,7 @@ class Simulation:
         skipped = given_up(world)
         for batch in skipped:
             world.batches.pop(batch.time_ms, None)
+            world.states.pop(batch.time_ms, None)
         outcome = Outcome(
             world.seed,
             [world.batches[time_ms] for time_ms in sorted(world.batches)],
@@ -307,10 +315,11 @@ class Simulation:
         check_kept_checkpoints(history, world.storage)
         check_size(world.storage)
         check_outcome(world, sorted([*outcome.batches, *skipped], key=lambda batch: batch.time_ms))
-        if self._deterministic and outcome.outputs:
+        if self._deterministic:
             undisturbed = replay(world, outcome.batches, outcome.downtimes, outcome.zero_ms)
+            check_states(world.states, undisturbed.states)
             for name, batches in outcome.outputs.items():
-                _compare(name, batches, undisturbed.get(name, {}))
+                _compare(name, batches, undisturbed.outputs.get(name, {}))
         if self._check is not None:
             try:
                 self._check(outcome)

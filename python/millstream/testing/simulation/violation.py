@@ -15,6 +15,7 @@ Rule: TypeAlias = Literal[
     "state_version",
     "retention",
     "bounded",
+    "bounded memory",
     "liveness",
     "error",
     "check",

@@ -11,9 +11,11 @@ from millstream.environment.rng import Rng, seeded_rng
 from millstream.environment.storage import Storage
 from millstream.model.batch import Batch
 from millstream.testing.simulation.crash_plan import CrashPlan
+from millstream.testing.simulation.done_batch import DoneBatch
 from millstream.testing.simulation.faults import Faults, SimulatedCrash
 from millstream.testing.simulation.input import SimulatedInput
 from millstream.testing.simulation.object_place import ObjectPlace
+from millstream.testing.simulation.state_image import StateImage
 from millstream.testing.simulation.storage import SimulatedStorage
 from millstream.testing.simulation.table import SimulatedTable
 from millstream.testing.simulation.violation import ViolationError
@@ -123,6 +125,8 @@ class World:
         storage: of the checkpoint.
         tables: by name of the sink.
         batches: all that ran, by time.
+        compares_states: what the program remembers after each batch is kept.
+        states: what it remembered, by batch time.
         points: how many places were passed where the program may crash.
         violations: rules that were broken.
         happened: what went wrong, for people.
@@ -145,6 +149,8 @@ class World:
     storage: SimulatedStorage | ObjectPlace
     tables: dict[str, SimulatedTable] = field(default_factory=dict)
     batches: dict[int, SimulatedBatch] = field(default_factory=dict)
+    compares_states: bool = True
+    states: dict[int, StateImage] = field(default_factory=dict)
     points: int = 0
     violations: list[ViolationError] = field(default_factory=list)
     happened: list[str] = field(default_factory=list)
@@ -254,6 +260,18 @@ class World:
                 "inputs_fixed",
                 f"attempt {batch.attempt} at {batch.time_ms} has {parts}, an earlier one had {known.parts}",
             )
+
+    def take_done(self, done: DoneBatch) -> None:
+        """Note what the program remembers after a batch, and that it holds nothing else."""
+        if beyond := done.beyond_bound():
+            self.violations.append(ViolationError("bounded memory", f"after {done.time_ms} it holds {beyond}"))
+        if not self.compares_states:
+            return
+        image = done.image()
+        known = self.states.setdefault(done.time_ms, image)
+        if differences := image.differences(known):
+            what = f"when {done.time_ms} was done again, it was not what it had been: {differences}"
+            self.violations.append(ViolationError("state_version", what))
 
     def _violate(self, rule: Any, what: str) -> None:
         violation = ViolationError(rule, what)
