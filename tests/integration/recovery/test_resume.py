@@ -137,6 +137,44 @@ def test_another_interval_goes_on_from_the_same_zero_time(tmp_path: Path) -> Non
     assert [time_ms for time_ms, _, _ in program.seen] == [11_000, 12_000, 13_000]
 
 
+@pytest.mark.parametrize("inverse", [sub, None])
+@pytest.mark.parametrize("state_log", [True, False])
+def test_a_window_and_state_go_on_over_another_interval(inverse: Any, state_log: bool, tmp_path: Path) -> None:
+    """What a window holds is by the times of the batches that had it, however long those were."""
+    clock, given = ManualClock(10.0), dict[int, list[int]]()
+    recent, totals = dict[int, list[Any]](), dict[int, list[Any]]()
+
+    def start(interval: float) -> tuple[ms.StreamingContext, Any]:
+        environment = ms.Environment(clock)
+        ssc = ms.StreamingContext(
+            interval, name="app", environment=environment, checkpoint=tmp_path, state_log=state_log
+        )
+        numbers = ssc.memory_stream(name="numbers")
+        pairs = numbers.map(lambda n: ("n", n))
+        window = pairs.reduce_by_key_and_window(add, inverse, window=4.0, slide=2.0, name="recent")
+        window.foreach_rdd(lambda rdd, batch: recent.update({batch.time_ms: rdd.collect()}))
+        totals_now = pairs.update_state_by_key(lambda new, old: (old or 0) + sum(new), name="totals")
+        totals_now.foreach_rdd(lambda rdd, batch: totals.update({batch.time_ms: rdd.collect()}))
+        numbers.foreach_rdd(lambda rdd, batch: given.update({batch.time_ms: rdd.collect()}))
+        ssc.start()
+        return ssc, numbers
+
+    for interval, batches in ((1.0, 3), (0.5, 5), (2.0, 2), (1.0, 3)):
+        ssc, numbers = start(interval)
+        for _ in range(batches):
+            numbers.push(1 << len(given))  # No two sums of them are equal.
+            clock.advance(interval)
+        ssc.stop(graceful=False)
+    in_each_life = [*range(11_000, 13_001, 1_000), *range(13_500, 15_501, 500), 16_000, 18_000, 20_000, 21_000, 22_000]
+    assert given == {time_ms: [1 << number] for number, time_ms in enumerate(in_each_life)}
+    assert set(recent) == {time_ms for time_ms in given if time_ms % 2_000 == 0}
+    for time_ms, rows in recent.items():
+        within = [n for then_ms, ns in given.items() if time_ms - 4_000 < then_ms <= time_ms for n in ns]
+        assert rows == [("n", sum(within))]
+    for time_ms, rows in totals.items():
+        assert rows == [("n", sum(n for then_ms, ns in given.items() if then_ms <= time_ms for n in ns))]
+
+
 def test_two_runs_of_a_program_at_a_time_are_refused(tmp_path: Path) -> None:
     program = Program(tmp_path)
     ssc, _numbers = program.start()
