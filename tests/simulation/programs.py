@@ -53,6 +53,16 @@ def _stateless(outcome: Outcome) -> dict[str, dict[int, Rows]]:
     return {"squares": {time_ms: [n * n for n in rows] for time_ms, rows in _by_batch(outcome, "numbers").items()}}
 
 
+def resent(ssc: ms.StreamingContext, sim: Connections) -> None:
+    """A pushed input without positions: what its sender has no answer for may be in two batches."""
+    sim.pushed("numbers", positions=False).map(lambda n: n * n).write_to(sim.sink("squares"))
+
+
+def unanswered(ssc: ms.StreamingContext, sim: Connections) -> None:
+    """A pushed input for which no sender waits: a crash loses what no batch had."""
+    sim.pushed("numbers", acknowledged=False).map(lambda n: n * n).write_to(sim.sink("squares"))
+
+
 def two_sinks(ssc: ms.StreamingContext, sim: Connections) -> None:
     numbers = sim.pushed("numbers")
     numbers.map(lambda n: (n, "all")).write_to(sim.sink("all"))
@@ -233,6 +243,13 @@ PROGRAMS: dict[str, Simulated] = {
         _stateless,
         lambda outcome: _written(outcome, "squares") == [n * n for n in NUMBERS],
     ),
+    "resent": Simulated(
+        resent,
+        {"numbers": NUMBERS},
+        _stateless,
+        lambda outcome: set(_written(outcome, "squares")) == {n * n for n in NUMBERS},
+    ),
+    "unanswered": Simulated(unanswered, {"numbers": NUMBERS}, _stateless),
     "two_sinks": Simulated(
         two_sinks,
         {"numbers": NUMBERS},

@@ -94,6 +94,11 @@ def _no_attempt_in_names(patch: Patch) -> None:
     patch.setattr(SimulatedSink, "_staged_name", lambda self, batch, partition: f"{batch.time_ms}-{partition}")
 
 
+def _left_blocks_forgotten(patch: Patch) -> None:
+    """A start does not go on with what a stop has left."""
+    patch.setattr(Durability, "blocks", {})
+
+
 def _attempts_alike(patch: Patch) -> None:
     """The next attempt at a batch has the number of the one that failed, whose tasks may still be at work."""
     run = BatchWork.run
@@ -236,6 +241,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
 MUTATIONS: dict[str, tuple[str, Callable[[Patch], None]]] = {
     "BatchPlanned is not synced": ("stateless", _unsynced(BatchPlanned)),
     "blocks are acknowledged before they are durable": ("two_sinks", _acknowledged_early),
+    "blocks without positions are acknowledged before they are durable": ("resent", _acknowledged_early),
+    "a start forgets blocks that no batch had": ("unanswered", _left_blocks_forgotten),
     "a commit is not idempotent": ("stateless", _no_idempotence),
     "a sink does not tell its newest commit": ("stateless", _no_newest_commit),
     "staged names lack epoch and attempt": ("stateless", _no_attempt_in_names),

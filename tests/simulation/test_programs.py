@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import pytest
 
-from tests.simulation.programs import PROGRAMS
+from tests.simulation.programs import NUMBERS, PROGRAMS
 from tests.simulation.runs import kept_seeds, run_points, run_seeds
 
 NEW_SEEDS = int(os.environ.get("MILLSTREAM_SIMULATION_SEEDS", "12"))
@@ -22,6 +23,16 @@ POINTS_EVERY = 11
 def test_new_seeds(name: str) -> None:
     outcomes = run_seeds(name, range(FIRST, FIRST + NEW_SEEDS))
     assert sum(outcome.faults.total() for outcome in outcomes) > NEW_SEEDS
+
+
+@pytest.mark.parametrize(("name", "times"), [("resent", {1, 2}), ("unanswered", {0, 1}), ("two_sinks", {1})])
+def test_what_an_input_guarantees_is_used_to_the_full(name: str, times: set[int]) -> None:
+    """Under these seeds some records are in two batches, or in none, exactly where that is allowed."""
+    counts = set[int]()
+    for outcome in run_seeds(name, range(12), faults=("crash",)):
+        had = Counter(n for batch in outcome.batches for n in batch.inputs["numbers"])
+        counts |= {had[n] for n in NUMBERS}
+    assert counts == times
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

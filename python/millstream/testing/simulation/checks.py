@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from millstream.blocks.block_log import BlockLog
@@ -17,6 +17,7 @@ from millstream.recovery.decisions import BatchDone, BatchPrepared, CheckpointWr
 from millstream.recovery.history import History, logs_state
 from millstream.recovery.log_journal import LogJournal
 from millstream.state.merge import merged
+from millstream.testing.simulation.input import SimulatedInput
 from millstream.testing.simulation.object_place import ObjectPlace
 from millstream.testing.simulation.state_image import StateImage
 from millstream.testing.simulation.storage import SimulatedStorage
@@ -32,7 +33,7 @@ OBJECTS_MAX = {JOURNAL_FOLDER: 160, WAL_FOLDER: 160, STATE_FOLDER: 24}
 
 
 def check_outcome(world: World, batches: Sequence[SimulatedBatch]) -> None:
-    """exactly_once, at_least_once: every record is in exactly one batch, in the order in which records arrived."""
+    """exactly_once, at_least_once, at_most_once: which records are in batches, in the order in which they arrived."""
     for name, given in world.inputs.items():
         if not given.kind:
             continue
@@ -41,8 +42,25 @@ def check_outcome(world: World, batches: Sequence[SimulatedBatch]) -> None:
             missing = Counter(map(repr, given.records)) - Counter(map(repr, rows))
             if missing:
                 raise ViolationError("at_least_once", f"of {name} the batches do not have {dict(missing)}")
+        elif given.kind == "pushed without answers":
+            _check_lost(given, rows, world.orderly)
         elif rows != list(given.records):
             raise ViolationError("exactly_once", _difference(name, list(given.records), rows))
+
+
+def _check_lost(given: SimulatedInput, rows: list[Any], orderly: Set[int]) -> None:
+    """at_most_once: only the last records of a run that did not end in order are in no batch; no record is in two."""
+    left, cut = deque(rows), set[int]()
+    for run, arrival in zip(given.runs, given.arrivals, strict=True):
+        for record in given.records[arrival.low : arrival.high]:
+            if left and left[0] == record and run not in cut:
+                left.popleft()
+            elif run in orderly:
+                raise ViolationError("at_most_once", f"{record} of {given.name} is lost, and its run ended in order")
+            else:
+                cut.add(run)
+    if left:
+        raise ViolationError("at_most_once", f"{list(left)} of {given.name} came again, or after what is lost")
 
 
 def given_up(world: World) -> list[SimulatedBatch]:

@@ -22,12 +22,14 @@ class Connections(ABC):
         """
 
     @abstractmethod
-    def pushed(self, name: str, *, positions: bool = True) -> DStream[Any]:
+    def pushed(self, name: str, *, positions: bool = True, acknowledged: bool = True) -> DStream[Any]:
         """Make a stream of an input whose sender pushes blocks and sends again what was not acknowledged.
 
         Args:
             name: of the input, a key of `inputs`.
             positions: whether blocks carry positions. Without, some may be in two batches: at least once.
+            acknowledged: False: the sender pushes records one time each and waits for no answer, as a receiver does
+                that calls `store(record)`. A crash loses those that no plan had: at most once.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""A pushed input with its sender: blocks with positions, sent again until they are acknowledged."""
+"""A pushed input with its sender: blocks that are sent again until they are acknowledged, or records sent once."""
 
 from __future__ import annotations
 
@@ -86,4 +86,31 @@ class SimulatedFeed(BufferedFeed):
         self._life.point(f"{self.name}: block {self._next} is durable and not acknowledged")
         self._next += 1
         self._input.acknowledged = max(self._input.acknowledged, self._next)
+        self._wait_for_next()
+
+
+class UnansweredFeed(SimulatedFeed):
+    """Takes single records, for which no sender waits: what no plan had is lost in a crash.
+
+    Args:
+        given: the input.
+        life: the run of the program that it belongs to.
+    """
+
+    def __init__(self, given: SimulatedInput, life: Life) -> None:
+        super().__init__(given, positions=False, life=life)
+
+    def _send(self) -> None:
+        if self._stopped or self._life.is_old:
+            return
+        arrival = self._input.arrivals[self._next]
+        self._life.point(f"{self.name}: records {arrival.low} to {arrival.high} come")
+        try:
+            self._buffer.push_many(self._input.records[arrival.low : arrival.high])
+        except (UnavailableError, LifecycleError):
+            self._life.clock.call_at(self._life.clock.wall_ms() + PATIENCE_MS, self._send)
+            return
+        self._input.runs.append(self._life.number)
+        self._next += 1
+        self._input.acknowledged = self._next
         self._wait_for_next()

@@ -38,6 +38,7 @@ class SimulatedInput:
         kind: how the program reads it, once it has said so.
         acknowledged: how many arrivals the sender knows to be stored.
         taken: how many records of a stream were in the newest plan.
+        runs: for each arrival that nobody acknowledges the number of the run of the program that took it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class SimulatedInput:
     kind: str = ""
     acknowledged: int = 0
     taken: int = 0
+    runs: list[int] = field(default_factory=list)
     _dues: list[float] = field(default_factory=list)
 
     @classmethod

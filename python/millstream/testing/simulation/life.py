@@ -15,7 +15,7 @@ from millstream.testing.simulation.connections import Connections
 from millstream.testing.simulation.done_batch import DoneBatch, watch_done
 from millstream.testing.simulation.executors import SimulatedExecutors
 from millstream.testing.simulation.faults import SimulatedCrash
-from millstream.testing.simulation.feed import SimulatedFeed
+from millstream.testing.simulation.feed import SimulatedFeed, UnansweredFeed
 from millstream.testing.simulation.input import SimulatedInput
 from millstream.testing.simulation.object_place import ObjectPlace
 from millstream.testing.simulation.objects import Request
@@ -82,9 +82,12 @@ class Life(Connections):
         given = self._input(name, "stream")
         return self.ssc.stream(SimulatedSource(given, self), limit=limit, name=name)
 
-    def pushed(self, name: str, *, positions: bool = True) -> DStream[Any]:
-        given = self._input(name, "pushed" if positions else "pushed without positions")
-        feed = SimulatedFeed(given, positions=positions, life=self)
+    def pushed(self, name: str, *, positions: bool = True, acknowledged: bool = True) -> DStream[Any]:
+        kind = "pushed" if positions else "pushed without positions"
+        given = self._input(name, kind if acknowledged else "pushed without answers")
+        feed: SimulatedFeed = (
+            SimulatedFeed(given, positions=positions, life=self) if acknowledged else UnansweredFeed(given, self)
+        )
         self.feeds.append(feed)
         return self.ssc.stream(feed, name=name)
 

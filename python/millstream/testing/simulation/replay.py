@@ -139,7 +139,7 @@ class _Replay(Connections):
         assert self._ssc is not None
         return self._ssc.stream(_ReplayedSource(name, self.batches), name=name)
 
-    def pushed(self, name: str, *, positions: bool = True) -> DStream[Any]:
+    def pushed(self, name: str, *, positions: bool = True, acknowledged: bool = True) -> DStream[Any]:
         assert self._ssc is not None
         return self._ssc.stream(_ReplayedFeed(name, self.batches), name=name)
 

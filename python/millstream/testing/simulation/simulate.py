@@ -73,7 +73,8 @@ def simulate(
     goes on from a savepoint with a new checkpoint; a driver sleeps before a commit, and wakes when another one has
     taken over. Then all that ends, the rest of the records is processed, and it is checked that
 
-    - `exactly_once`: every record is in exactly one batch, in order (`at_least_once` without positions);
+    - `exactly_once`: every record is in exactly one batch, in order (`at_least_once` without positions; `at_most_once`
+      where the sender waits for no answer: a crash may lose the last records of a run, those that no batch had);
     - `inputs_fixed`: every attempt at a batch has the same records;
     - `output`: each sink of the simulation has exactly what an undisturbed run of the same batches gives it;
     - `skip`: with `on_failure="skip"`: no sink has a batch that was given up;

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 Rule: TypeAlias = Literal[
     "exactly_once",
     "at_least_once",
+    "at_most_once",
     "inputs_fixed",
     "skip",
     "batch_order",

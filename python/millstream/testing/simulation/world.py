@@ -123,6 +123,7 @@ class World:
         crashes: when the program crashes.
         rates: how often each fault happens where it may.
         storage: of the checkpoint.
+        orderly: numbers of the runs of the program that ended in order.
         tables: by name of the sink.
         batches: all that ran, by time.
         compares_states: what the program remembers after each batch is kept.
@@ -147,6 +148,7 @@ class World:
     rates: dict[str, float]
     rng: Rng
     storage: SimulatedStorage | ObjectPlace
+    orderly: set[int] = field(default_factory=set)
     tables: dict[str, SimulatedTable] = field(default_factory=dict)
     batches: dict[int, SimulatedBatch] = field(default_factory=dict)
     compares_states: bool = True
