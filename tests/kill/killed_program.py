@@ -90,6 +90,10 @@ class KilledProgram(ABC):
         finally:
             status = life.end()
         killed = status == -signal.SIGKILL
+        if fate.crash is not None:
+            self.outcome.planned.append(fate.crash)
+            if killed and not life.was_killed:
+                self.outcome.struck.append(fate.crash)
         if killed == life.is_last and status != 0:
             raise self._failure(f"The program ended with {status}", life)
         if killed:

@@ -40,6 +40,7 @@ class Life:
         lines_count: how many points it has passed.
         batches_count: how many batches it has finished.
         last: the last point that it passed.
+        was_killed: from outside.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], fate: Fate) -> None:
@@ -48,6 +49,7 @@ class Life:
         self.lines_count = 0
         self.batches_count = 0
         self.last = ""
+        self.was_killed = False
         self.output: IO[bytes] = process.stdout
         self._process = process
         self._rest = b""
@@ -75,6 +77,7 @@ class Life:
         self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
+        self.was_killed = True
         self._process.kill()
 
     def workers(self) -> list[int]:

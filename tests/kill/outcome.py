@@ -15,6 +15,8 @@ class Outcome:
         starts: of the program; one more than kills and orderly ends before the last.
         repeated: blocks that the sender had to send again.
         points: the last point that each life passed which was killed.
+        planned: the points at which lives were to kill themselves, in their order.
+        struck: those at which they did.
         divergences: where outputs are not what they have to be.
     """
 
@@ -28,4 +30,6 @@ class Outcome:
     repeated: int = 0
     batches: int = 0
     points: list[str] = field(default_factory=list)
+    planned: list[str] = field(default_factory=list)
+    struck: list[str] = field(default_factory=list)
     divergences: list[str] = field(default_factory=list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import selectors
 import time
 from pathlib import Path
@@ -22,10 +23,16 @@ WAIT_S = 90.0
 """How long a program may say nothing; a broker that was killed is back after some seconds."""
 
 LINES_MAX = 150
-"""After so many lines a program is killed that did not come to its crash point."""
+"""After so many lines a program is killed that has no crash point."""
+
+CRASH_LINES_MAX = 20_000
+"""After so many lines a program should long have come to its crash point: each is passed in every few batches."""
 
 LAST_BATCHES = round(WINDOW_S / INTERVAL_S / 2)
-"""So many batches run in the end behind the last record."""
+"""For so many batches of the last life there are new records."""
+
+IDLE_BATCHES = 10
+"""After so many batches without a transaction all windows have run empty."""
 
 BROKER_KILL_EVERY = 5
 """The broker is killed in every so-manieth life, and once at least."""
@@ -90,22 +97,28 @@ class KafkaKillRun(KilledProgram):
         self._producer = Producer(options)
         self._numbers = itertools.count()
         self._sent: list[str] = []
-        self._last_batch: int | None = None
+        self._is_fed = False
+        self._idle_batches = 0
+        # Of its own: records are made as batches come, and a seed is to bring the same kills each time.
+        self._fates = random.Random(seed)
         self._lives_with_broker_kill: set[int] = set()
         self._lives_with_worker_kill: set[int] = set()
 
     def run(self, kills: int) -> Outcome:
         """Run it with so many kills of the driver and, beside them, some of the broker and of workers; and check it."""
         broker_kills = max(1, kills // BROKER_KILL_EVERY)
-        self._lives_with_broker_kill = set(self._chance.sample(range(1, max(kills, broker_kills + 1)), broker_kills))
+        self._lives_with_broker_kill = set(self._fates.sample(range(1, max(kills, broker_kills + 1)), broker_kills))
         others = [life for life in range(kills) if life not in self._lives_with_broker_kill]
         worker_kills = max(1, kills // WORKER_KILL_EVERY) if self._backend == "processes" and others else 0
-        self._lives_with_worker_kill = set(self._chance.sample(others, min(worker_kills, len(others))))
+        self._lives_with_worker_kill = set(self._fates.sample(others, min(worker_kills, len(others))))
         planned = broker_kills, len(self._lives_with_worker_kill)
         self._live_to_the_end(kills)
         # Not luck: a run in which one of them did not strike has tested less than it says.
         struck = self.outcome.broker_kills, self.outcome.worker_kills
         assert struck == planned, f"of the broker and of workers: {struck} kills, {planned} were planned"
+        assert self.outcome.struck == self.outcome.planned, (
+            f"struck at {self.outcome.struck}, {self.outcome.planned} were planned"
+        )
         assert not self._producer.flush(60.0)
         outcome = self.outcome
         outcome.divergences = divergences(self._folder, self._cluster.servers, self._source, self._target, self._sent)
@@ -114,7 +127,7 @@ class KafkaKillRun(KilledProgram):
         return outcome
 
     def _fate(self) -> Fate:
-        chance = self._chance
+        chance = self._fates
         if self.outcome.kills in self._lives_with_broker_kill:
             self._lives_with_broker_kill.discard(self.outcome.kills)
             return Fate(LINES_MAX, broker_lines=chance.randint(30, 60))
@@ -124,10 +137,10 @@ class KafkaKillRun(KilledProgram):
             worker_lines = chance.randint(15, 60)
             return Fate(worker_lines + chance.randint(20, 60), worker_lines=worker_lines)
         kind = chance.choices(["anywhere", "batch", "recovery", "stop"], [4, 8, 4, 1])[0]
-        fate = Fate(LINES_MAX)
         if kind == "anywhere":
-            fate.lines = chance.randint(1, LINES_MAX)
+            fate = Fate(chance.randint(1, LINES_MAX))
         else:
+            fate = Fate(CRASH_LINES_MAX)
             if kind == "stop":
                 fate.stop_lines = chance.randint(40, 100)
             fate.crash = f"{chance.choice(['before', 'after'])} {chance.choice(PLACES[kind])}"
@@ -164,8 +177,7 @@ class KafkaKillRun(KilledProgram):
         """Write some lines, each with a word of its own in it; the last windows run empty."""
         if life.is_last and life.batches_count >= LAST_BATCHES:
             # A producer that has just lost its broker may take seconds until it writes what it was given.
-            if self._last_batch is None and not len(self._producer):
-                self._last_batch = life.batches_count
+            self._is_fed = not len(self._producer)
             self._producer.poll(0)
             return
         for _ in range(self._chance.randint(0, 6)):
@@ -185,9 +197,13 @@ class KafkaKillRun(KilledProgram):
             self._sent.append((message.value() or b"").decode())
 
     def _has_done_all(self, life: Life) -> bool:
-        return self._last_batch is not None and life.batches_count >= self._last_batch + LAST_BATCHES
+        return self._is_fed and self._idle_batches >= IDLE_BATCHES
 
     def _strike(self, life: Life) -> None:
+        if life.last == "after commit transaction":
+            self._idle_batches = 0
+        elif life.last == "after finish":
+            self._idle_batches += 1
         if life.lines_count == life.fate.broker_lines:
             self.outcome.broker_kills += 1
             self._cluster.kill()

@@ -57,8 +57,10 @@ def divergences(folder: Path, servers: str, source: str, target: str, sent: list
     _check_ranges(batches, lines, found.append)
     identity = read_identity(LocalStorage(folder / "checkpoint"))
     assert identity is not None
-    wanted = _windows(batches, lines, identity.zero_time_ms)
+    ends = window_ends(batches, identity.zero_time_ms, found.append)
+    wanted = windows(batches, lines, ends)
     given = _counts(read_topic(servers, target), found.append)
+    check_totals(given, sent, found.append)
     different = [time_ms for time_ms in sorted({*wanted, *given}) if given.get(time_ms) != wanted.get(time_ms)]
     return found + [f"window {time_ms}: {given.get(time_ms)}, wanted {wanted.get(time_ms)}" for time_ms in different]
 
@@ -77,7 +79,17 @@ def _check_ranges(batches: list[PlannedRanges], lines: list[Seen], complain: Com
             complain(f"partition {partition}: lines up to offset {last}, and batches only before {at}")
 
 
-def _windows(batches: list[PlannedRanges], lines: list[Seen], zero_ms: int) -> dict[int, dict[str, int]]:
+def window_ends(batches: list[PlannedRanges], zero_ms: int, complain: Complain) -> range:
+    """Give the ends of all windows that were due from the first batch to the last; each has a batch of its own."""
+    slide_ms = round(SLIDE_S * 1000)
+    first_ms = batches[0].time_ms
+    ends = range(first_ms + (zero_ms - first_ms) % slide_ms, batches[-1].time_ms + 1, slide_ms)
+    if unplanned := sorted(set(ends) - {batch.time_ms for batch in batches}):
+        complain(f"windows that were due and never planned: {unplanned}")
+    return ends
+
+
+def windows(batches: list[PlannedRanges], lines: list[Seen], ends: range) -> dict[int, dict[str, int]]:
     """The program in plain Python: counts by the end of the window."""
     words = [
         Counter(
@@ -90,17 +102,29 @@ def _windows(batches: list[PlannedRanges], lines: list[Seen], zero_ms: int) -> d
         for batch in batches
     ]
     windows: dict[int, dict[str, int]] = {}
-    for index, batch in enumerate(batches):
-        if (batch.time_ms - zero_ms) % round(SLIDE_S * 1000):
-            continue
+    for end_ms in ends:
         counts: Counter[str] = Counter()
-        for earlier in range(index, -1, -1):
-            if batches[earlier].time_ms <= batch.time_ms - round(WINDOW_S * 1000):
-                break
-            counts.update(words[earlier])
+        for batch, counted in zip(batches, words, strict=True):
+            if end_ms - round(WINDOW_S * 1000) < batch.time_ms <= end_ms:
+                counts.update(counted)
         if counts:
-            windows[batch.time_ms] = dict(counts)
+            windows[end_ms] = dict(counts)
     return windows
+
+
+def check_totals(given: dict[int, dict[str, int]], sent: list[str], complain: Complain) -> None:
+    """Every word is in as many windows as one is long in slides, wherever batches were cut: so in an undisturbed run.
+
+    This holds because the last windows of a run are empty.
+    """
+    each = round(WINDOW_S / SLIDE_S)
+    undisturbed = Counter(word for line in sent for word in line.split())
+    totals: Counter[str] = Counter()
+    for counts in given.values():
+        totals.update(counts)
+    for word in sorted({*totals, *undisturbed}):
+        if totals[word] != each * undisturbed[word]:
+            complain(f"total of {word}: {totals[word]}, and of an undisturbed run {each * undisturbed[word]}")
 
 
 def _counts(seen: list[Seen], complain: Complain) -> dict[int, dict[str, int]]:

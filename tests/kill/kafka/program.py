@@ -19,6 +19,9 @@ from tests.kill.life_settings import LifeSettings, tell
 INTERVAL_S = 0.1
 WINDOW_S, SLIDE_S = 3.0, 0.2
 
+QUEUED_MAX = 10_000
+"""More batch times than any run has: every due window gets a batch, however long the program or the broker was down."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(LifeSettings):
@@ -35,7 +38,7 @@ def main(settings: Settings) -> None:
     points.around(TransactionalWriter, "_take_over", lambda *args: "take the topic over")
     points.around(TransactionalWriter, "_commit", lambda *args: "commit transaction")
     points.around(ControlTopic, "make", lambda *args: "make control topic")
-    ssc = settings.streaming_context(INTERVAL_S, retry_pause=0.05)
+    ssc = settings.streaming_context(INTERVAL_S, retry_pause=0.05, max_queued_batches=QUEUED_MAX)
     count_words(ssc, settings.servers, settings.source, settings.target, window=WINDOW_S, slide=SLIDE_S)
     ssc.run()
     tell("ended")
