@@ -13,6 +13,7 @@ from millstream.context.streaming_context import StreamingContext
 from millstream.environment.opening import storage_of
 from millstream.errors import IncompatibleCheckpointError, LifecycleError
 from millstream.graph.durable_state import DurableState
+from millstream.recovery import inspection
 from millstream.recovery.inspection import CheckpointView, inspect, stored_tables
 from millstream.recovery.maintenance import pin, prune, skip_batch
 from millstream.recovery.matching import match_tables
@@ -28,7 +29,7 @@ def show(place: str) -> ExitStatus:
 
 def verify(place: str) -> ExitStatus:
     """Read every byte of a checkpoint and say that it is whole; damage is an error that names the file."""
-    view = inspect(storage_of(place))
+    view = inspection.verify(storage_of(place))
     keys = sum(table.keys for table in view.tables)
     print(
         f"{view.place} is whole: {keys:,} keys in {len(view.tables)} tables, "

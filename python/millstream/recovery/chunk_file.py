@@ -81,6 +81,8 @@ def chunks_within(data: Frame, name: str) -> list[TableChunk]:
             detail=f"{name} has format {version}; this version reads up to {VERSION}.",
             hint="Start the program with the version that wrote the checkpoint, or a newer one.",
         )
+    if version < 1:
+        raise _corrupt(name, f"no version of it has the number {version}")
     if zlib.crc32(body) != int.from_bytes(header[8:12], "little"):
         raise _corrupt(name, "its checksum is wrong")
     try:

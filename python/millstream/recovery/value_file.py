@@ -44,7 +44,10 @@ def read_value_file(storage: Storage, name: str, kind: str, made_of: Callable[[A
     data, place = storage.read(name), f"{storage.place}/{name}"
     if len(data) < _HEADER_BYTES or data[:4] != MAGIC:
         raise _damaged(place, kind, "it does not begin as such a file does")
-    check_format(int.from_bytes(data[4:8], "little"), place, kind)
+    version = int.from_bytes(data[4:8], "little")
+    check_format(version, place, kind)
+    if version < 1:
+        raise _damaged(place, kind, f"no version of it has the number {version}")
     body = data[_HEADER_BYTES:]
     if zlib.crc32(body) != int.from_bytes(data[8:12], "little"):
         raise _damaged(place, kind, "its checksum is wrong")

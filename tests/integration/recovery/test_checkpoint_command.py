@@ -52,15 +52,67 @@ def test_show_says_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "waits" not in shown
 
 
-def test_verify_finds_a_flipped_bit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(tmp_path, [1])
+def flip(file: Path, at: int) -> None:
+    data = bytearray(file.read_bytes())
+    data[at] ^= 1
+    file.write_bytes(data)
+
+
+def checkpointed(path: Path) -> dict[str, str]:
+    """Make a checkpoint with a savepoint, two checkpoints after it and a batch that waits; name a file of each."""
+    run(path, [1])
+    (pinned,) = (path / "state").iterdir()
+    assert main(["checkpoint", "save", str(path), "first"]) == 0
+    run(path, [2])
+    run(path, [3])
+    run(path, [4, 13], crash_on=13)
+    older, newest = sorted(file.name for file in (path / "state").iterdir() if file != pinned)
+    return {
+        "savepoint": "savepoints/first",
+        "state of the savepoint": f"state/{pinned.name}",
+        "state of the older checkpoint": f"state/{older}",
+        "state of the newest checkpoint": f"state/{newest}",
+        "journal": f"journal/{max(file.name for file in (path / 'journal').iterdir())}",
+        "write-ahead log": f"wal/{max(file.name for file in (path / 'wal').iterdir())}",
+    }
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "savepoint",
+        "state of the savepoint",
+        "state of the older checkpoint",
+        "state of the newest checkpoint",
+        "journal",
+        "write-ahead log",
+    ],
+)
+def test_verify_finds_a_flipped_bit_and_a_file_that_is_gone(
+    part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = checkpointed(tmp_path)[part]
+    file = tmp_path / name
     assert main(["checkpoint", "verify", str(tmp_path)]) == 0
-    (state,) = (tmp_path / "state").iterdir()
-    data = bytearray(state.read_bytes())
-    data[-3] ^= 1
-    state.write_bytes(data)
+    capsys.readouterr()
+    # The middle of what is written: behind it a segment has zeros.
+    flip(file, len(file.read_bytes().rstrip(b"\0")) // 2)
     assert main(["checkpoint", "verify", str(tmp_path)]) == 1
-    assert state.name in capsys.readouterr().err
+    assert name in capsys.readouterr().err
+    if part.startswith("state"):
+        file.unlink()
+        assert main(["checkpoint", "verify", str(tmp_path)]) == 1
+        assert name in capsys.readouterr().err
+
+
+def test_verify_misses_the_blocks_of_the_batch_that_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpointed(tmp_path)
+    # As with a log of an older copy: it is whole, but only the journal knows what it has to hold.
+    for segment in (tmp_path / "wal").iterdir():
+        segment.unlink()
+    capsys.readouterr()
+    assert main(["checkpoint", "verify", str(tmp_path)]) == 1
+    assert f"{tmp_path}/wal does not have the blocks [4]" in capsys.readouterr().err
 
 
 def test_a_batch_that_waits_is_shown_and_can_be_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
