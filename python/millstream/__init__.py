@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from millstream.errors import MillstreamError
     from millstream.model.batch import Batch
     from millstream.model.current import batch_rng, batch_time
+    from millstream.model.offset_range import OffsetRange
     from millstream.model.partition import Partition
     from millstream.model.ports.rate_controller import BatchMeasured, RateController
     from millstream.model.ports.receiver import Receiver
@@ -78,6 +79,7 @@ _HOMES: Final = {
     "KafkaRecord": "millstream._core",
     "MillstreamError": "millstream.errors",
     "Refreshed": "millstream.stream.refreshed",
+    "OffsetRange": "millstream.model.offset_range",
     "OutputCompleted": "millstream.observe.events",
     "OutputStarted": "millstream.observe.events",
     "BatchMeasured": "millstream.model.ports.rate_controller",
@@ -138,6 +140,7 @@ __all__ = [
     "InputsHeld",
     "KafkaRecord",
     "MillstreamError",
+    "OffsetRange",
     "OutputCompleted",
     "OutputStarted",
     "Partition",

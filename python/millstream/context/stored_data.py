@@ -166,7 +166,8 @@ class StoredDataMethods(ABC):
 
         Args:
             servers: `host:port` of brokers, several with commas between or in a list.
-            ranges: topic, number of the Kafka partition, first offset, and the offset before which the range ends.
+            ranges: topic, number of the Kafka partition, first offset, and the offset before which the range ends;
+                such as the `OffsetRange`s in `batch.inputs[name].ranges` of a stream.
             isolation: `read_committed` leaves out transactions that were aborted, and waits for those that are open.
             read_timeout: how long a range may take, seconds.
             options: of the client library (librdkafka), such as `security.protocol` or `sasl.password`.

@@ -22,7 +22,7 @@ from millstream.execution.scheduler import Scheduler
 from millstream.graph.batch_run import BatchRun
 from millstream.graph.graph import Graph
 from millstream.graph.outputs import Output
-from millstream.model.batch import Batch, BatchInput
+from millstream.model.batch import Batch
 from millstream.model.ports.rate_controller import BatchMeasured
 from millstream.model.ports.sink import SinkLineage
 from millstream.observe.event_bus import EventBus
@@ -167,9 +167,7 @@ class BatchWork:
         if attempt:  # It was planned a while ago, perhaps by an earlier driver.
             self.inputs.confirm(work)
         batch = work.batch = Batch(
-            time_ms,
-            attempt,
-            {name: BatchInput(planned.records, planned.description) for name, planned in work.planned.items()},
+            time_ms, attempt, {node.name: node.told(work.planned[node.name]) for node in self._graph.inputs}
         )
         work.run = run = BatchRun(batch, self._zero_ms, work.planned, Scheduler(self._backend, batch))
         if self._memory:

@@ -12,7 +12,7 @@ from millstream.graph.batch_run import BatchRun
 from millstream.graph.graph import Graph
 from millstream.graph.inputs import PlannedInput, SourceInput
 from millstream.model.accumulator import silent_accumulators
-from millstream.model.batch import Batch, BatchInput
+from millstream.model.batch import Batch
 from millstream.recovery.decisions import BatchPrepared
 
 
@@ -48,7 +48,7 @@ class SilentRuns:
         for given in self._graph.inputs:
             if isinstance(given, SourceInput):
                 planned[given.name] = given.confirmed(planned[given.name])
-        inputs = {name: BatchInput(given.records, given.description) for name, given in planned.items()}
+        inputs = {given.name: given.told(planned[given.name]) for given in self._graph.inputs}
         batch = Batch(time_ms, done.attempt, inputs)
         run = BatchRun(batch, self._zero_ms, planned, Scheduler(self._backend, batch))
         memory = list(self._graph.memory_nodes)

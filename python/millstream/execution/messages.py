@@ -105,7 +105,8 @@ class RunTasks(NamedTuple):
     ended_broadcasts: Sequence[int]
 
 
-BatchForm: TypeAlias = tuple[int, int, Mapping[str, tuple[int | None, str]]]
+BatchForm: TypeAlias = tuple[int, int, Mapping[str, tuple[int | None, str, Sequence[tuple[str, int, int, int]]]]]
+"""Batch time, attempt, and of each input records, description and ranges of offsets."""
 
 
 class Done(NamedTuple):

@@ -238,7 +238,11 @@ def _needs_no_worker(task: Task) -> bool:
 def _form_of(batch: Batch | None) -> BatchForm | None:
     if batch is None:
         return None
-    inputs = {name: (given.records, given.description) for name, given in batch.inputs.items()}
+    # Why new tuples: they pickle without asking Python for their class.
+    inputs = {
+        name: (given.records, given.description, [(*of,) for of in given.ranges])
+        for name, given in batch.inputs.items()
+    }
     return batch.time_ms, batch.attempt, inputs
 
 

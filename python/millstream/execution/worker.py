@@ -51,6 +51,7 @@ from millstream.execution.wire import Wire, WireClosedError
 from millstream.model.accumulator import drain_accumulators
 from millstream.model.batch import Batch, BatchInput
 from millstream.model.broadcast import drop_broadcast, install_broadcast
+from millstream.model.offset_range import OffsetRange
 from millstream.rdd.exchange import CombineByKey, Exchange
 from millstream.rdd.partitioner import KeyGroups
 from millstream.state.chunk import decode_delta
@@ -186,7 +187,11 @@ class Worker:
             self._batch = None
         else:
             time_ms, attempt, inputs = message.batch
-            self._batch = Batch(time_ms, attempt, {name: BatchInput(*given) for name, given in inputs.items()})
+            told = {
+                name: BatchInput(records, description, tuple(map(OffsetRange._make, ranges)))
+                for name, (records, description, ranges) in inputs.items()
+            }
+            self._batch = Batch(time_ms, attempt, told)
 
     def _change_state(self, changes: Sequence[tuple[str, Any]]) -> None:
         state = self._executor.state

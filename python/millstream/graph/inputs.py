@@ -15,6 +15,7 @@ from millstream.graph.counted_reads import CountedReads
 from millstream.graph.node import Node
 from millstream.ingest.block_buffer import checked_rate
 from millstream.ingest.encoded_rows import EncodedRows
+from millstream.model.batch import BatchInput
 from millstream.model.label import Label
 from millstream.model.partition import Columns, PartitionData
 from millstream.model.ports.block_feed import Block, BlockFeed
@@ -102,6 +103,10 @@ class InputNode(Node):
     def compute(self, run: BatchRun) -> Lineage | None:
         """Turn what was planned for this batch into lineage."""
         return self.lineage_of(run.planned[self.name], run)
+
+    def told(self, planned: PlannedInput) -> BatchInput:
+        """Give what a user's function may know of a plan."""
+        return BatchInput(planned.records, planned.description)
 
     @abstractmethod
     def lineage_of(self, planned: PlannedInput, run: BatchRun) -> Lineage:
@@ -197,6 +202,10 @@ class SourceInput(InputNode):
         else:
             records = max(1, int(records_per_s * max(float(self.slide_ms), span_ms) / 1000.0))
             self.batch_limit = records if self.limit is None else min(self.limit, records)
+
+    def told(self, planned: PlannedInput) -> BatchInput:
+        """Give what a user's function may know of a plan."""
+        return BatchInput(planned.records, planned.description, self.source.ranges(planned.splits))
 
     def confirmed(self, planned: PlannedInput) -> PlannedInput:
         """Give what can still be read of a plan, before its batch runs again.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from millstream.model.html_table import html_table
+from millstream.model.offset_range import OffsetRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,12 @@ class BatchInput:
     Attributes:
         records: how many records, or None where only reading could tell.
         description: one line for people, such as the paths of the files.
+        ranges: of `kafka_stream`, the ranges of offsets, in the order of their records; of other inputs none.
     """
 
     records: int | None = None
     description: str = ""
+    ranges: tuple[OffsetRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from millstream.model.batch import Batch, BatchInput
 from millstream.model.broadcast import Broadcast
 from millstream.model.current import batch_time
 from millstream.model.label import Label
+from millstream.model.offset_range import OffsetRange
 from millstream.model.partition import Columns, lasting, rows_of
 from millstream.rdd.exchange import (
     ByKey,
@@ -542,13 +543,14 @@ class FunctionTests(BackendSuite):
     """What functions see, and what becomes of what they raise."""
 
     def test_the_batch(self, backend: Backend) -> None:
-        batch = Batch(5_000, 1, {"lines": BatchInput(3, "three lines")})
+        inputs = {"lines": BatchInput(3, "three lines", (OffsetRange("t", 0, 4, 7),))}
 
         def seen(row: int, batch: Batch) -> Any:
-            return batch.time_ms, batch.attempt, batch.inputs["lines"].records, batch_time().timestamp()
+            return batch.time_ms, batch.attempt, batch.inputs, batch_time().timestamp()
 
+        batch = Batch(5_000, 1, inputs)
         assert Scheduler(backend, batch).run(Narrow(Held([[0]]), Map(seen, at("map"))), Collect()) == [
-            [(5_000, 1, 3, 5.0)]
+            [(5_000, 1, inputs, 5.0)]
         ]
 
     def test_no_batch(self, scheduler: Scheduler) -> None:

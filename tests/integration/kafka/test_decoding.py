@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,12 +17,17 @@ from tests.servers.kafka.schema_registry import schema_registry
 
 import millstream as ms
 from millstream.errors import ArgumentTypeError, ConfigurationError, DataError, SourceUnavailableError
+from millstream.testing import ManualClock
 
 
 @pytest.fixture(scope="module")
 def context(backend_name: str) -> Iterator[ms.Context]:
     with ms.Context(backend_name, workers=2 if backend_name == "processes" else None) as shared:
         yield shared
+
+
+def pair_and_place(record: Any) -> Any:
+    return record.value, record.topic, record.partition, record.offset
 
 
 def pair(record: Any) -> Any:
@@ -162,6 +168,33 @@ def test_named_ranges_are_an_rdd(kafka: KafkaTool, context: ms.Context) -> None:
     assert rdd.map(lambda record: int(record.value)).glom().collect() == [[2, 3, 4], [9], []]
     assert rdd.count() == 4
     assert rdd.first().topic == topic
+
+
+def test_the_ranges_of_a_batch_are_an_rdd(kafka: KafkaTool, context: ms.Context) -> None:
+    topic, clock = kafka.topic(2), ManualClock()
+    for partition in range(2):
+        kafka.produce(topic, [f"{partition}-{number}" for number in range(10)], partition)
+    once: list[Any] = []
+    again: list[Any] = []
+    found: list[ms.OffsetRange] = []
+
+    def compare(rdd: ms.RDD[Any], batch: ms.Batch) -> None:
+        ranges = batch.inputs["in"].ranges
+        found.extend(ranges)
+        once.extend(rdd.map(pair_and_place).collect())
+        again.extend(context.kafka_rdd(kafka.servers, ranges).map(pair_and_place).collect())
+
+    ssc = ms.StreamingContext(1.0, context=context, environment=ms.Environment(clock))
+    records = ssc.kafka_stream(kafka.servers, topics=[topic], start={0: 7, 1: 7}, name="in")
+    records.foreach_rdd(compare)
+    with ssc:
+        ssc.start()
+        deadline = time.monotonic() + 60
+        while len(once) < 6 and time.monotonic() < deadline:
+            clock.advance(1.0)
+    assert sorted(found) == [ms.OffsetRange(topic, 0, 7, 10), ms.OffsetRange(topic, 1, 7, 10)]
+    assert once == again
+    assert sorted(once) == [(f"{p}-{number}".encode(), topic, p, number) for p in range(2) for number in range(7, 10)]
 
 
 def test_a_named_range_that_is_gone_is_an_error(kafka: KafkaTool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
+from millstream.model.offset_range import OffsetRange
 from millstream.model.partition import Partition
 
 T = TypeVar("T")
@@ -132,6 +133,10 @@ class ReplayableSource(ABC, Generic[T]):
             SourceUnavailableError: may pass; the batch is tried again.
             DataError: what the split pinned has changed or is gone.
         """
+
+    def ranges(self, splits: Sequence[Split]) -> tuple[OffsetRange, ...]:
+        """Give the offsets of splits, where they are ranges of offsets; a user's function may ask for them."""
+        return ()
 
     @property
     def invalid(self) -> int:

@@ -12,12 +12,13 @@ from millstream.environment.logger import logger
 from millstream.errors import InvalidError
 from millstream.model.choices import above_zero, one_of
 from millstream.model.kafka_client_options import ClientOptions
+from millstream.model.offset_range import OffsetRange
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, SourceReport, Split
 from millstream.sources.kafka.dead_letter_topic import DeadLetterTopic
 from millstream.sources.kafka.decoding import Decoder, Decoding, OnUndecodable
 from millstream.sources.kafka.kafka_errors import as_error
-from millstream.sources.kafka.planner import OnOffsetOutOfRange, OnTopicChange, Planner, Position
+from millstream.sources.kafka.planner import OnOffsetOutOfRange, OnTopicChange, Planner, Position, offset_range
 from millstream.sources.kafka.range_reads import RangeReads
 from millstream.sources.kafka.readers import drop_reader, reader_here
 from millstream.sources.kafka.start import Start, StartOffsets
@@ -224,6 +225,10 @@ class KafkaSource(ReplayableSource[Any]):
             SourceUnavailableError: the brokers did not answer in time.
         """
         return self._decoding.partition(self._reads.table(split), split.description)
+
+    def ranges(self, splits: Sequence[Split]) -> tuple[OffsetRange, ...]:
+        """Give the offsets of splits."""
+        return tuple(offset_range(split) for split in splits)
 
     @property
     def invalid(self) -> int:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from millstream.errors import DataError
+from millstream.model.offset_range import OffsetRange
 from millstream.model.ports.replayable_source import Plan, SourceReport, Split
 from millstream.sources.kafka.shares import shares
 from millstream.sources.kafka.topic_watch import WatchedTopic
@@ -249,6 +250,12 @@ class Planner:
 
     def _lost(self, message: str, records: int | None) -> None:
         self.reports.append(SourceReport("lost", message, records))
+
+
+def offset_range(split: Split) -> OffsetRange:
+    """Give the offsets of a split."""
+    data = split.data
+    return OffsetRange(data["topic"], data["partition"], data["from"], data["until"])
 
 
 def _name(part: _Range) -> str:
