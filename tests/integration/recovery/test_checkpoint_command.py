@@ -52,6 +52,22 @@ def test_show_says_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "waits" not in shown
 
 
+def test_show_flags_state_that_is_pickled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = ManualClock(10.0)
+    ssc = ms.StreamingContext(1.0, name="app", checkpoint=tmp_path, environment=ms.Environment(clock))
+    pairs = ssc.memory_stream(name="numbers").map(lambda n: (n, n))
+    for name, options in (("plain", ms.StateOptions()), ("risky", ms.StateOptions(codec="pickle"))):
+        pairs.update_state_by_key(lambda new, old: sum(new, old or 0), name=name, state=options).print()
+    ssc.start()
+    clock.advance(1.0)
+    ssc.stop(graceful=False)
+    capsys.readouterr()
+    assert main(["checkpoint", "show", str(tmp_path)]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "update_state_by_key" in line}
+    assert "pickled: may not survive an upgrade" in lines["risky"]
+    assert "pickled" not in lines["plain"]
+
+
 def flip(file: Path, at: int) -> None:
     data = bytearray(file.read_bytes())
     data[at] ^= 1
