@@ -12,10 +12,19 @@ from millstream.errors import ConfigurationError
 from millstream.testing import ManualClock
 
 
-def start(clock: ManualClock, seen: list[Any], place: Path | None, **options: Any) -> tuple[ms.StreamingContext, Any]:
+def start(
+    clock: ManualClock,
+    seen: list[Any],
+    place: Path | None,
+    *,
+    listener: ms.StreamingListener | None = None,
+    **options: Any,
+) -> tuple[ms.StreamingContext, Any]:
     ssc = ms.StreamingContext(1.0, name="app", checkpoint=place, environment=ms.Environment(clock), **options)
     numbers = ssc.memory_stream(name="numbers")
     numbers.foreach_rdd(lambda rdd, batch: seen.append((batch.time_ms, rdd.collect())))
+    if listener is not None:
+        ssc.add_listener(listener)
     ssc.start()
     return ssc, numbers
 
@@ -55,11 +64,13 @@ def test_batches_go_on_after_the_newest_one_when_the_clock_was_set_back_meanwhil
     clock.advance(1.0)
     ssc.stop(graceful=False)
     clock.jump(-600.0)
-    ssc, numbers = start(clock, seen, tmp_path)
+    notes = SetBack()
+    ssc, numbers = start(clock, seen, tmp_path, listener=notes)
     numbers.push(1)
     clock.advance(1.0)
     ssc.stop(graceful=False)
     assert seen == [(1_001_000, [0]), (1_002_000, [1])]
+    assert notes.behind_ms == [600_000.0]
 
 
 def test_a_clock_that_is_far_ahead_is_refused_at_the_start(tmp_path: Path) -> None:
