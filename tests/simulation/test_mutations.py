@@ -227,6 +227,7 @@ def _savepoint_noted_first(patch: Patch) -> None:
 
 
 FAULTS: dict[str, tuple[Fault, ...]] = {
+    "a start forgets blocks that no batch had": ("crash", "stop"),
     "BatchPlanned is not synced": ("crash",),
     "staged names lack epoch and attempt": ("late task", "silent task"),
     "attempts at a batch have one number": ("late task", "silent task"),

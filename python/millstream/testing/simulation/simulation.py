@@ -230,7 +230,8 @@ class Simulation:
             raise ViolationError("error", f"the program ended: {type(failure).__name__}: {failure}") from failure
         if not self._stopping:
             raise ViolationError("error", "the program ended by itself")
-        self._world.orderly.add(life.number)
+        if self._world.is_storage_well:
+            self._world.orderly.add(life.number)
         if self._leaving:
             begin_from_savepoint(self._world)
         return self._world.calm and self._is_done(life)

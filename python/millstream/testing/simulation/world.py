@@ -123,7 +123,7 @@ class World:
         crashes: when the program crashes.
         rates: how often each fault happens where it may.
         storage: of the checkpoint.
-        orderly: numbers of the runs of the program that ended in order.
+        orderly: numbers of the runs of the program that ended in order, on a storage that took what they left.
         tables: by name of the sink.
         batches: all that ran, by time.
         compares_states: what the program remembers after each batch is kept.
@@ -207,6 +207,11 @@ class World:
         else:
             world.storage = SimulatedStorage(rng, faults=hooked, segment_bytes=options.segment_bytes)
         return world
+
+    @property
+    def is_storage_well(self) -> bool:
+        """Whether the storage takes everything."""
+        return self.calm or not (self.rates.get("storage") or self.rates.get("disk full"))
 
     def table(self, name: str) -> SimulatedTable:
         """Give the table of a sink."""
