@@ -158,9 +158,9 @@ kafka: .kafka/classes.jsa  ## bring the Kafka broker that tests start, where the
 SEEDS ?= 100
 
 .PHONY: simulate
-simulate: setup  ## the programs of tests/simulation under crashes; SEEDS=n for each, PROGRAM and SEED choose
+simulate: setup  ## the programs of tests/simulation under crashes; SEEDS=n for each, PROGRAM, SEED and SIMULATE_ARGS choose
 	$(call step,simulation)
-	@$(BIN)/python -m tests.simulation $(PROGRAM) $(SEED) --seeds $(SEEDS)
+	@$(BIN)/python -m tests.simulation $(PROGRAM) $(SEED) --seeds $(SEEDS) $(SIMULATE_ARGS)
 
 BENCHMARKS ?= $(patsubst benchmarks/%.py,%,$(shell grep -l '__main__' benchmarks/*.py 2>/dev/null))
 

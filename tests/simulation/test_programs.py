@@ -18,6 +18,9 @@ FIRST = int.from_bytes(os.urandom(4), "big")
 
 POINTS_EVERY = 11
 
+OBJECT_POINTS_EVERY = 29
+"""Fewer on an object store, where a run has three times as many places."""
+
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_new_seeds(name: str) -> None:
@@ -59,3 +62,12 @@ def test_a_crash_at_places_all_over_a_run(name: str) -> None:
     assert quiet.lives == 1
     assert all(outcome.lives > 1 for outcome in crashed)
     assert len(crashed) >= quiet.points // POINTS_EVERY
+
+
+@pytest.mark.parametrize("name", ["two_sinks", "totals"])
+def test_a_crash_at_places_all_over_a_run_on_an_object_store(name: str) -> None:
+    first = FIRST % OBJECT_POINTS_EVERY
+    quiet, *crashed = run_points(name, 1, every=OBJECT_POINTS_EVERY, first=first, storage="objects")
+    assert quiet.lives == 1
+    assert all(outcome.lives > 1 for outcome in crashed)
+    assert len(crashed) >= quiet.points // OBJECT_POINTS_EVERY
