@@ -12,6 +12,11 @@ from millstream.stream.dstream import DStream
 class Connections(ABC):
     """Gives a program its inputs and sinks; `millstream.testing.simulate` hands one to it at every start."""
 
+    @property
+    @abstractmethod
+    def starts(self) -> int:
+        """How often the program was started before, for one that builds itself in another form each time."""
+
     @abstractmethod
     def stream(self, name: str, *, limit: int | None = None) -> DStream[Any]:
         """Make a stream of an input that can be read again, like a Kafka topic.

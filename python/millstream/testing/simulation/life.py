@@ -78,6 +78,10 @@ class Life(Connections):
             **given,
         )
 
+    @property
+    def starts(self) -> int:
+        return self.number
+
     def stream(self, name: str, *, limit: int | None = None) -> DStream[Any]:
         given = self._input(name, "stream")
         return self.ssc.stream(SimulatedSource(given, self), limit=limit, name=name)

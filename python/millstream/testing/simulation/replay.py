@@ -82,6 +82,7 @@ class _Replay(Connections):
         self._storage = SimulatedStorage(seeded_rng(0))
         self._storage.create(IDENTITY_FILE, Identity(_NAME, "replay", zero_ms, "replay").encode())
         self._ssc: StreamingContext | None = None
+        self._starts = 0
 
     def start(self, at_ms: float) -> None:
         options = self._world.options
@@ -95,6 +96,7 @@ class _Replay(Connections):
             **options.context,
         )
         self._world.program(ssc, self)
+        self._starts += 1
         # What a program writes to elsewhere is outside of the simulation, and would get everything twice.
         graph = ssc.program.graph
         graph.outputs[:] = [output for output in graph.outputs if isinstance(getattr(output, "sink", None), _Collected)]
@@ -134,6 +136,10 @@ class _Replay(Connections):
         planned_ms = self._driver._machine._admission.planned_ms
         if planned_ms != time_ms:
             raise ViolationError("batch_order", f"with {time_ms} an undisturbed run has planned up to {planned_ms}")
+
+    @property
+    def starts(self) -> int:
+        return self._starts
 
     def stream(self, name: str, *, limit: int | None = None) -> DStream[Any]:
         assert self._ssc is not None
