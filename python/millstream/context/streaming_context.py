@@ -85,7 +85,8 @@ class StreamingContext(SourceMethods, RefreshedValueMethods):
             `start_empty`: drop it, and let operators without a name whose list has changed begin without state.
         on_input_changed: when a batch that runs again after a restart reads other records than before: `fail`, or
             `accept`.
-        on_divergence: when a batch that runs again, and that a sink has committed already, comes to another state.
+        on_divergence: when a batch that runs again, and that a sink has committed already, comes to another state, or
+            gives an output other records.
         savepoint: `PLACE/savepoints/NAME`, or the storage of PLACE and NAME: a checkpoint that is new begins with the
             state and the positions that were pinned there, under a lineage of its own; one that exists goes on as it
             is.

@@ -7,8 +7,8 @@ from typing import Any
 
 from millstream.control.batch_inputs import BatchInputs
 from millstream.control.batch_report import BatchReport
+from millstream.control.digests import input_digests, take_digests
 from millstream.control.durability import Durability
-from millstream.control.input_digests import input_digests
 from millstream.control.instructions import PlanBatch
 from millstream.control.open_batch import OpenBatch
 from millstream.control.recovered import Recovered
@@ -67,6 +67,8 @@ class BatchWork:
         self.inputs = BatchInputs(graph, bus, clock, {} if durability is None else durability.positions)
         self._committed: dict[str, int | None] = {}
         self._works: dict[int, OpenBatch] = {}
+        if durability is not None and self._memory:
+            take_digests(graph, logs_state=durability.logs_state)
 
     @property
     def keeps_blocks(self) -> bool:
@@ -187,9 +189,9 @@ class BatchWork:
         if durability is None:
             return
         deltas = durability.deltas(time_ms, attempt) if self._memory else []
-        prepared = BatchPrepared(
-            time_ms, attempt, input_digests(self._graph.inputs, work.planned, time_ms), state_digest(deltas)
-        )
+        inputs = input_digests(self._graph.inputs, work.planned, time_ms)
+        outputs = {} if work.run is None else work.run.output_digests
+        prepared = BatchPrepared(time_ms, attempt, inputs, state_digest(deltas), outputs)
         if work.prepared is not None:
             committed = any(newest_ms is not None and newest_ms >= time_ms for newest_ms in self._committed.values())
             durability.divergences.compare(work.prepared, prepared, committed=committed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from millstream.control.recovery_policies import RecoveryPolicies
 from millstream.environment.logger import logger
 from millstream.errors import DataError
 from millstream.observe.event_bus import EventBus
 from millstream.observe.events import BatchDiverged
-from millstream.recovery.decisions import BatchPrepared
+from millstream.recovery.decisions import BatchPrepared, Digest
 
 
 class Divergences:
@@ -33,18 +35,16 @@ class Divergences:
         Raises:
             DataError: they differ, and the policy is to fail.
         """
-        changed = {
-            name: (before.inputs[name], digests)
-            for name, digests in now.inputs.items()
-            if name in before.inputs and before.inputs[name] != digests
-        }
+        changed = _changed(before.inputs, now.inputs)
         again = "ran again after a restart and"
         if changed:
-            self.report(now.time_ms, f"{again} read other records", str(changed), "on_input_changed")
+            self.report(now.time_ms, f"{again} read other records", changed, "on_input_changed")
         # Not "elif": a change of input that is accepted says nothing about what a sink has committed already.
         if committed and before.state != now.state:
             detail = f"{before.state}, now {now.state}"
             self.report(now.time_ms, f"{again} came to another state", detail, "on_divergence")
+        if committed and (differing := _changed(before.outputs, now.outputs)):
+            self.report(now.time_ms, f"{again} gave other records to an output", differing, "on_divergence")
 
     def report(self, time_ms: int, what: str, detail: str, policy: str) -> None:
         """Tell of a difference.
@@ -68,3 +68,31 @@ class Divergences:
                 detail=detail,
                 hint=f'If this is what you want, for instance because code or data were changed: {policy}="accept".',
             )
+
+
+def _changed(before: Mapping[str, tuple[Digest, ...]], now: Mapping[str, tuple[Digest, ...]]) -> str:
+    """Say of which inputs or outputs the digests contradict each other, and how; empty when none do."""
+    return "; ".join(
+        f"{name}: {_shown(before[name])}, now {_shown(digests)}"
+        for name, digests in now.items()
+        if name in before and _contradict(before[name], digests)
+    )
+
+
+def _contradict(before: tuple[Digest, ...], now: tuple[Digest, ...]) -> bool:
+    if len(before) == len(now):
+        return any(one.contradicts(other) for one, other in zip(before, now, strict=True))
+    # Other partitions, as with another number of workers: the order of records is another then, their number is not.
+    return _total(before).contradicts(_total(now))
+
+
+def _total(digests: tuple[Digest, ...]) -> Digest:
+    counts = [digest.count for digest in digests if digest.count is not None]
+    return Digest(sum(counts) if len(counts) == len(digests) else None)
+
+
+def _shown(digests: tuple[Digest, ...]) -> str:
+    count, checksums = _total(digests).count, [digest.checksum for digest in digests]
+    records = "an unknown number of records" if count is None else f"{count} records"
+    known = [f"{checksum:08x}" for checksum in checksums if checksum is not None]
+    return f"{records} with checksums {' '.join(known)}" if known else records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from millstream.control.input_digests import input_digests
+from millstream.control.digests import input_digests
 from millstream.control.recovered import Recovered
 from millstream.execution.backend import Backend
 from millstream.execution.scheduler import Scheduler

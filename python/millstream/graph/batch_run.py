@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from millstream.graph.inputs import PlannedInput
     from millstream.graph.node import Node
     from millstream.rdd.runner import Runner
+    from millstream.recovery.decisions import Digest
 
 
 class BatchRun:
@@ -23,6 +24,9 @@ class BatchRun:
         zero_ms: the zero time of the grid.
         planned: what each input contributes, by the name of the input.
         runner: computes lineage.
+
+    Attributes:
+        output_digests: of each partition that was staged for an output, where digests are taken.
     """
 
     def __init__(self, batch: Batch, zero_ms: int, planned: Mapping[str, PlannedInput], runner: Runner) -> None:
@@ -31,6 +35,7 @@ class BatchRun:
         self.zero_ms = zero_ms
         self.planned = planned
         self.runner = runner
+        self.output_digests: dict[str, tuple[Digest, ...]] = {}
         self._made: dict[Node, Lineage | None] = {}
 
     def is_due(self, node: Node) -> bool:

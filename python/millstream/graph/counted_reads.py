@@ -1,10 +1,11 @@
-"""Counting what tasks read from a source that does not know beforehand how many records its splits hold."""
+"""What tasks read from a source, in numbers: how many records its splits hold, and which."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from millstream.encoding.record_checksum import record_checksum
 from millstream.errors import MillstreamError, UserCodeError, shown
 from millstream.model.accumulator import Accumulator
 from millstream.model.current import batch_here
@@ -12,8 +13,11 @@ from millstream.model.label import Label
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
 
-_Counts: TypeAlias = tuple[int, dict[str, int]]
-"""Batch time, and the records of each split that was read in that batch."""
+_Read: TypeAlias = tuple[int, int | None]
+"""How many records a split held, and their checksum."""
+
+_Reads: TypeAlias = tuple[int, dict[str, _Read]]
+"""Batch time, and what each split held that was read in that batch."""
 
 
 class CountedReads(ReplayableSource[Any]):
@@ -24,13 +28,17 @@ class CountedReads(ReplayableSource[Any]):
     Args:
         source: what is read.
         label: where it came into the program, for errors.
+
+    Attributes:
+        takes_checksums: whether a checksum over the records is taken too.
     """
 
     def __init__(self, source: ReplayableSource[Any], label: Label) -> None:
         self.name = source.name
         self.source = source
         self.label = label
-        self._counts: Accumulator[_Counts] = Accumulator((0, {}), _put_together, silenced=False)
+        self.takes_checksums = False
+        self._reads: Accumulator[_Reads] = Accumulator((0, {}), _put_together, silenced=False)
 
     def open(self, position: Any) -> None:
         """Leave it to the driver, which has the source itself."""
@@ -40,9 +48,10 @@ class CountedReads(ReplayableSource[Any]):
         return self.source.plan(batch_ms, after, limit)
 
     def read(self, split: Split) -> Partition[Any]:
-        """Read a split and count its records."""
+        """Read a split, count its records, and take their checksum where that is asked for."""
         try:
             partition = self.source.read(split)
+            checksum = record_checksum(partition.data) if self.takes_checksums else None
         except MillstreamError:
             raise
         except Exception as error:
@@ -55,15 +64,19 @@ class CountedReads(ReplayableSource[Any]):
                 hint="The traceback of the cause shows the line.",
             ) from error
         batch = batch_here()
-        if split.records is None and batch is not None:
-            self._counts.add((batch.time_ms, {_name(split): len(partition)}))
+        if batch is not None and (self.takes_checksums or split.records is None):
+            self._reads.add((batch.time_ms, {_name(split): (len(partition), checksum)}))
         return partition
 
     def counts(self, time_ms: int, splits: Sequence[Split]) -> list[int | None]:
         """Give how many records each split of a batch held; None where it was not read in that batch."""
-        counted_ms, counts = self._counts.value
-        here = counts if counted_ms == time_ms else {}
-        return [here.get(_name(split)) if split.records is None else split.records for split in splits]
+        read = self._read_in(time_ms)
+        return [read.get(_name(split), _UNREAD)[0] if split.records is None else split.records for split in splits]
+
+    def checksums(self, time_ms: int, splits: Sequence[Split]) -> list[int | None]:
+        """Give the checksum of each split of a batch; None where it was not read in that batch, or has none."""
+        read = self._read_in(time_ms)
+        return [read.get(_name(split), _UNREAD)[1] for split in splits]
 
     def records(self, time_ms: int, splits: Sequence[Split]) -> int | None:
         """Give how many records the splits of a batch held; None unless all of them were read in that batch."""
@@ -71,13 +84,20 @@ class CountedReads(ReplayableSource[Any]):
         known = [count for count in found if count is not None]
         return sum(known) if len(known) == len(found) else None
 
+    def _read_in(self, time_ms: int) -> dict[str, _Read]:
+        read_ms, read = self._reads.value
+        return read if read_ms == time_ms else {}
+
+
+_UNREAD: tuple[None, None] = (None, None)
+
 
 def _name(split: Split) -> str:
     return repr(split.data)
 
 
-def _put_together(one: _Counts, other: _Counts) -> _Counts:
+def _put_together(one: _Reads, other: _Reads) -> _Reads:
     """Keep the later batch: only that of the batch that ends is asked for."""
     if one[0] != other[0]:
-        return max(one, other, key=lambda counts: counts[0])
+        return max(one, other, key=lambda reads: reads[0])
     return one[0], {**one[1], **other[1]}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
+from millstream.encoding.record_checksum import record_checksum
 from millstream.errors import MillstreamError, UserCodeError
 from millstream.graph.batch_run import BatchRun
 from millstream.graph.node import Node
@@ -18,6 +19,7 @@ from millstream.model.ports.sink import Sink, SinkLineage
 from millstream.rdd.lineage import Held
 from millstream.rdd.operations import ApplyPartition, Collect
 from millstream.rdd.rdd import RDD
+from millstream.recovery.decisions import Digest
 
 
 class Output(ABC):
@@ -148,7 +150,12 @@ class SinkOutput(Output):
     def __init__(self, node: Node, sink: Sink[Any], name: str, label: Label) -> None:
         super().__init__(node, name, label)
         self.sink = sink
-        self._end = ApplyPartition(StagePartition(sink, name, label))
+        self._stages = StagePartition(sink, name, label)
+        self._end = ApplyPartition(self._stages)
+
+    def take_digests(self) -> None:
+        """Take a digest of every partition from now on, into the run that stages it."""
+        self._stages.takes_digests = True
 
     def open(self, lineage: SinkLineage) -> int | None:
         """Open the sink."""
@@ -161,7 +168,11 @@ class SinkOutput(Output):
     def stage(self, run: BatchRun) -> list[Any]:
         """Stage every partition."""
         lineage = run.lineage(self.node)
-        return [] if lineage is None else run.runner.run(lineage, self._end)
+        staged = [] if lineage is None else run.runner.run(lineage, self._end)
+        if not self._stages.takes_digests:
+            return staged
+        run.output_digests[self.name] = tuple(digest for _, digest in staged)
+        return [receipt for receipt, _ in staged]
 
     def commit(self, batch: Batch, staged: Any) -> None:
         """Commit the receipts."""
@@ -188,17 +199,25 @@ class StagePartition:
         sink: takes the partition.
         name: of the output, for errors.
         label: of the output, for errors.
+
+    Attributes:
+        takes_digests: whether a digest of the partition goes with its receipt.
     """
 
     def __init__(self, sink: Sink[Any], name: str, label: Label) -> None:
         self.sink = sink
         self.name = name
         self.label = label
+        self.takes_digests = False
 
     def __call__(self, batch: Batch, index: int, data: PartitionData) -> Any:
-        """Stage a partition and give its receipt."""
+        """Stage a partition and give its receipt, with the digest where one is taken."""
         try:
-            return self.sink.stage(batch, index, Partition(data))
+            if not self.takes_digests:
+                return self.sink.stage(batch, index, Partition(data))
+            # Before the sink has it, which may change what it is given.
+            digest = Digest(len(data), record_checksum(data))
+            return self.sink.stage(batch, index, Partition(data)), digest
         except MillstreamError:
             raise
         except Exception as error:

@@ -57,6 +57,19 @@ class Digest:
     count: int | None
     checksum: int | None = None
 
+    def contradicts(self, other: Digest) -> bool:
+        """Tell whether two sequences are certainly different; what is not known of both says nothing.
+
+        Example:
+            >>> Digest(3, 7).contradicts(Digest(3, 8)), Digest(3, 7).contradicts(Digest(3))
+            (True, False)
+        """
+        return _differ(self.count, other.count) or _differ(self.checksum, other.checksum)
+
+
+def _differ(one: int | None, other: int | None) -> bool:
+    return one is not None and other is not None and one != other
+
 
 @dataclass(frozen=True, slots=True)
 class BatchPlanned:
@@ -91,14 +104,14 @@ class BatchPrepared:
         attempt: the complete attempt whose receipts are committed.
         inputs: for every input a digest of each block or split, in the order of the plan.
         state: digest of the keys that the batch changed, or None in a program without state.
-        outputs: digest of what was staged for each output.
+        outputs: for every output that was staged, where digests of them are taken, one of each partition.
     """
 
     time_ms: int
     attempt: int
     inputs: Mapping[str, tuple[Digest, ...]] = field(default_factory=dict)
     state: Digest | None = None
-    outputs: Mapping[str, Digest] = field(default_factory=dict)
+    outputs: Mapping[str, tuple[Digest, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

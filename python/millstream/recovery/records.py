@@ -119,14 +119,18 @@ def _prepared_form(prepared: BatchPrepared) -> dict[str, Any]:
     return {
         "time_ms": prepared.time_ms,
         "attempt": prepared.attempt,
-        "inputs": {name: [_digest_form(part) for part in parts] or () for name, parts in prepared.inputs.items()},
+        "inputs": _digest_forms(prepared.inputs),
         "state": None if prepared.state is None else _digest_form(prepared.state),
-        "outputs": {name: _digest_form(digest) for name, digest in prepared.outputs.items()},
+        "outputs": _digest_forms(prepared.outputs),
     }
 
 
 def _done_form(done: BatchDone) -> dict[str, Any]:
     return {"time_ms": done.time_ms, "learnt": done.learnt} if done.learnt else {"time_ms": done.time_ms}
+
+
+def _digest_forms(digests: Mapping[str, tuple[Digest, ...]]) -> dict[str, Any]:
+    return {name: [_digest_form(part) for part in parts] or () for name, parts in digests.items()}
 
 
 def _digest_form(digest: Digest) -> dict[str, Any]:
@@ -162,10 +166,14 @@ def _prepared(values: dict[str, Any]) -> dict[str, Any]:
     state = values.get("state")
     return {
         **values,
-        "inputs": {name: tuple(Digest(**part) for part in parts) for name, parts in values.get("inputs", {}).items()},
+        "inputs": _digests(values.get("inputs", {})),
         "state": None if state is None else Digest(**state),
-        "outputs": {name: Digest(**digest) for name, digest in values.get("outputs", {}).items()},
+        "outputs": _digests(values.get("outputs", {})),
     }
+
+
+def _digests(values: dict[str, Any]) -> dict[str, tuple[Digest, ...]]:
+    return {name: tuple(Digest(**part) for part in parts) for name, parts in values.items()}
 
 
 _RESTORE: dict[type[Any], Callable[[dict[str, Any]], dict[str, Any]]] = {

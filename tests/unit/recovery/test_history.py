@@ -66,7 +66,9 @@ def folded(*decisions: Decision) -> History:
         ),
         BatchPlanned(1_000, 0, 1_000, (InputPlan("files", (), (), PositionChange({"a": 1}, ("b",))),)),
         delta(1_000, b"\x00\xff"),
-        BatchPrepared(1_000, 2, {"in": (Digest(3), Digest(None, 7))}, Digest(2, 99), {"out": Digest(1)}),
+        BatchPrepared(
+            1_000, 2, {"in": (Digest(3), Digest(None, 7))}, Digest(2, 99), {"out": (Digest(1, 5), Digest(0))}
+        ),
         BatchPrepared(1_000, 0),
         BatchDone(1_000),
         BatchDone(1_000, {"in": {"controller": "m:C", "learnt": [1.5]}}),
