@@ -45,7 +45,7 @@ pub fn init(client: &Client, timeout: Duration) -> Result<(), Failed> {
 pub fn begin(client: &Client) -> Result<(), Failed> {
     // SAFETY: the client is alive.
     let error = unsafe { ffi::rd_kafka_begin_transaction(client.as_ptr()) };
-    settled(client, error, "beginning a transaction")
+    done(client, error, "beginning a transaction")
 }
 
 /// Have all that was sent delivered, and commit it.
@@ -62,9 +62,15 @@ pub fn abort(client: &Client, timeout: Duration) -> Result<(), Failed> {
     settled(client, error, "aborting a transaction")
 }
 
+/// Take the outcome of a call that asks the brokers.
 fn settled(client: &Client, error: *mut ffi::rd_kafka_error_t, during: &str) -> Result<(), Failed> {
+    done(client, error, during)?;
+    client.health().answered();
+    Ok(())
+}
+
+fn done(client: &Client, error: *mut ffi::rd_kafka_error_t, during: &str) -> Result<(), Failed> {
     if error.is_null() {
-        client.health().answered();
         return Ok(());
     }
     // SAFETY: the error is alive, and destroyed once, after its use.

@@ -124,8 +124,8 @@ class ControlTopic:
 
         try:
             # The producer sees the true ends, those behind open transactions too.
-            end = producer.offsets([(self.name, 0, _END)], self._timeout_s)[0]
-            first = producer.offsets([(self.name, 0, _FIRST)], self._timeout_s)[0]
+            end = producer.offsets([(self.name, 0, _END)], timeout_s)[0]
+            first = producer.offsets([(self.name, 0, _FIRST)], timeout_s)[0]
             table = None
             if first < end:
                 import pyarrow as pa

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from millstream.environment.logger import logger
 from millstream.errors import SinkUnavailableError
 from millstream.model.kafka_client_options import ClientOptions
+from millstream.sinks.kafka.connection_log import ConnectionLog
 from millstream.sinks.kafka.topics import Topics, wait_for_brokers
 from millstream.sinks.kafka.write_errors import message_error, write_error
 
@@ -45,6 +45,7 @@ class PlainWriter:
         self._write_timeout_s = write_timeout_s
         self._start_timeout_s = start_timeout_s
         self._topics = Topics(options, start_timeout_s)
+        self._log = ConnectionLog(options)
         self._producer: KafkaProducer | None = None
 
     def open(self) -> None:
@@ -66,16 +67,18 @@ class PlainWriter:
         producer = self._connected()
         self._topics.check_of(producer, tables)
         producer.begin()
+        wrote = False
         try:
             for table in tables:
                 producer.send(self._topic or "", table, self._write_timeout_s)
             # The client gives records up after the same time; a second more, so that it says why.
             _, unanswered, failure = producer.flush(self._write_timeout_s + 1.0)
+            wrote = failure is None and not unanswered
         except KafkaClientError as error:
             self._producer = None
             raise write_error(error, "Kafka could not be written.", self._options) from error
         finally:
-            tell_events(producer, self._options)
+            self._log.tell(producer, wrote=wrote)
         if failure is not None:
             if failure[0] == "other":
                 self._producer = None
@@ -101,12 +104,3 @@ class PlainWriter:
             except KafkaClientError as error:
                 raise write_error(error, "Kafka could not be written.", self._options) from error
         return self._producer
-
-
-def tell_events(producer: KafkaProducer, options: ClientOptions) -> None:
-    """Log what happened to the connections, one line a change."""
-    for kind, text in producer.events():
-        if kind == "failed":
-            logger.warning("Kafka at %s gives an error: %s", options.servers, text)
-        else:
-            logger.warning("Kafka at %s answers again, %s.", options.servers, text)

@@ -10,8 +10,8 @@ from millstream.environment.logger import logger
 from millstream.errors import FencedError, MillstreamError, SinkUnavailableError
 from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.ports.sink import SinkLineage
+from millstream.sinks.kafka.connection_log import ConnectionLog
 from millstream.sinks.kafka.control_topic import Commit, ControlTopic
-from millstream.sinks.kafka.plain_writer import tell_events
 from millstream.sinks.kafka.topics import Topics, wait_for_brokers
 from millstream.sinks.kafka.write_errors import message_error, write_error
 
@@ -81,6 +81,7 @@ class TransactionalWriter:
         self._write_timeout_s = write_timeout_s
         self._start_timeout_s = start_timeout_s
         self._topics = Topics(options, start_timeout_s)
+        self._log = ConnectionLog(options)
         self._producer: KafkaProducer | None = None
         self._cluster_id = ""
         self._is_open = False
@@ -202,6 +203,7 @@ class TransactionalWriter:
         producer = self._producer
         assert producer is not None
         producer.begin()
+        wrote = False
         try:
             producer.begin_transaction()
             for table in tables:
@@ -210,13 +212,14 @@ class TransactionalWriter:
             # What the client itself refuses, such as a record that is too large, it would leave out of the transaction.
             if producer.failure is None:
                 self._commit(producer)
+                wrote = True
                 return
         except KafkaClientError as error:
             if getattr(error, "next", "abort" if error.kind == "unavailable" else "renew") == "abort":
                 raise self._aborted(producer, tables, error) from error
             raise self._ended(error) from error
         finally:
-            tell_events(producer, self._options)
+            self._log.tell(producer, wrote=wrote)
         raise self._aborted(producer, tables, None)
 
     def _commit(self, producer: KafkaProducer) -> None:
