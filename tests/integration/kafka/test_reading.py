@@ -151,6 +151,19 @@ def test_a_batch_takes_no_more_than_its_limit_and_each_partition_its_share(kafka
     assert sorted(seen) == [(0, offset) for offset in range(90)] + [(1, offset) for offset in range(10)]
 
 
+def test_with_nothing_set_the_first_batch_of_a_backlog_is_bounded(kafka: KafkaTool) -> None:
+    topic = kafka.topic(2)
+    kafka.produce(topic, ["x"] * 20_000, 0)
+    kafka.produce(topic, ["x"] * 10_000, 1)
+    shape = lambda record: (record.partition, record.offset)  # noqa: E731
+    with KafkaRun(kafka.servers, topics=[topic], start="earliest", shape=shape) as run:
+        seen = run.until(30_000)
+    batches = [batch for batch in run.rows if batch]
+    assert len(batches[0]) == 10_000, "10,000 records a second, and an interval of one second"
+    assert abs([partition for partition, _ in batches[0]].count(1) - 3_333) <= 1, "a third of what waits is there"
+    assert sorted(seen) == [(0, offset) for offset in range(20_000)] + [(1, offset) for offset in range(10_000)]
+
+
 def test_listeners_hear_how_much_waits_in_each_partition(kafka: KafkaTool) -> None:
     topic = kafka.topic(2)
     kafka.produce(topic, numbered(0, 30), 0)
