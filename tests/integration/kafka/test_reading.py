@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import datetime
 import pickle
+import time
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 from tests.integration.kafka.kafka_run import KafkaRun
 from tests.servers.kafka.kafka_tool import KafkaTool
 
 import millstream as ms
+from millstream.sources.kafka.kafka_source import KafkaSource
+from millstream.sources.kafka.readers import reader_here
 
 
 @pytest.fixture(scope="module")
 def context(backend_name: str) -> Iterator[ms.Context]:
     with ms.Context(backend_name, workers=2 if backend_name == "processes" else None) as shared:
         yield shared
+
+
+def values(partition: Any) -> list[str]:
+    return [record.value.decode() for record in partition.rows()]
 
 
 def numbered(first: int, last: int) -> list[str]:
@@ -162,6 +170,32 @@ def test_with_nothing_set_the_first_batch_of_a_backlog_is_bounded(kafka: KafkaTo
     assert len(batches[0]) == 10_000, "10,000 records a second, and an interval of one second"
     assert abs([partition for partition, _ in batches[0]].count(1) - 3_333) <= 1, "a third of what waits is there"
     assert sorted(seen) == [(0, offset) for offset in range(20_000)] + [(1, offset) for offset in range(10_000)]
+
+
+def test_the_next_range_is_here_before_its_batch_asks_for_it(kafka: KafkaTool) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, numbered(0, 10))
+    source = KafkaSource(kafka.servers, topics=[topic], start="earliest")
+    source.open(None)
+    try:
+        first = source.plan(1_000, None, None)
+        assert values(source.read(first.splits[0])) == numbered(0, 10)
+        kafka.produce(topic, numbered(10, 20))
+        reader = reader_here(f"{source._reads.name} read_committed")
+        assert reader is not None
+        deadline = time.monotonic() + 60
+        while reader.follow([(topic, 0, 10)]) != [20]:
+            assert time.monotonic() < deadline, "the records that came are not fetched"
+        kafka.cluster.pause()
+        try:
+            second = source.plan(2_000, first.position, None)
+            assert [split.description for split in second.splits] == [f"{topic}[0] 10..20"]
+            assert values(source.read(second.splits[0])) == numbered(10, 20)
+        finally:
+            kafka.cluster.resume()
+        assert reader_here(f"{source._reads.name} read_committed") is reader, "it goes on with the same client"
+    finally:
+        source.close()
 
 
 def test_listeners_hear_how_much_waits_in_each_partition(kafka: KafkaTool) -> None:
