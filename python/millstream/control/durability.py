@@ -14,6 +14,7 @@ from millstream.control.rate.rate_memory import RateMemory
 from millstream.control.recovered import Recovered
 from millstream.control.recovery_policies import RecoveryPolicies
 from millstream.control.start_progress import StartProgress
+from millstream.encoding.codec import encode
 from millstream.encoding.rows import Frame
 from millstream.environment.environment import Environment
 from millstream.environment.logger import logger
@@ -330,7 +331,7 @@ class Durability:
         Raises:
             DataError: too many batches were given up already.
         """
-        kept = tuple((name, records_of(block)) for name, block in blocks)
+        kept = tuple((name, encode(records_of(block))) for name, block in blocks)
         letter = DeadLetter(planned, error, kept)
         name = keep_dead_letter(self.checkpoint.storage, letter, self._policies.dead_letter_limit)
         self.journal.append(BatchSkipped(planned.time_ms, error, name))

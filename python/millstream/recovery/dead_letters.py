@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from millstream.encoding.codec import decode
 from millstream.environment.storage import Storage
 from millstream.errors import DataError
 from millstream.recovery.decisions import BatchPlanned
@@ -22,12 +23,22 @@ class DeadLetter:
     Attributes:
         planned: what belonged to it: splits can be read again from their source.
         error: why it failed.
-        blocks: the records of pushed inputs, which nobody else has: (input, records) each.
+        encoded: the records of pushed inputs, which nobody else has: (input, encoded records) each. Why encoded: who
+            looks at a checkpoint need not have the program's classes.
     """
 
     planned: BatchPlanned
     error: str
-    blocks: tuple[tuple[str, Any], ...] = ()
+    encoded: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def blocks(self) -> tuple[tuple[str, Any], ...]:
+        """The records: (input, records) each.
+
+        Raises:
+            IncompatibleCheckpointError: a class of a record is not there.
+        """
+        return tuple((name, decode(data)) for name, data in self.encoded)
 
 
 def keep_dead_letter(storage: Storage, letter: DeadLetter, limit: int) -> str:
@@ -56,7 +67,7 @@ def keep_dead_letter(storage: Storage, letter: DeadLetter, limit: int) -> str:
         {
             "planned": fields_of(letter.planned),
             "error": letter.error,
-            "blocks": [list(block) for block in letter.blocks],
+            "blocks": [list(block) for block in letter.encoded],
         }
     )
     storage.create(f"{DEAD_LETTER_FOLDER}/{name}", data)
@@ -68,7 +79,7 @@ def read_dead_letters(storage: Storage) -> Sequence[DeadLetter]:
 
     Raises:
         CorruptSegmentError: one is damaged.
-        IncompatibleCheckpointError: a newer version wrote one, or a class of a record in it is not there.
+        IncompatibleCheckpointError: a newer version wrote one.
     """
     letters = [
         read_value_file(storage, f"{DEAD_LETTER_FOLDER}/{name}", "dead letter", _letter)
@@ -78,5 +89,5 @@ def read_dead_letters(storage: Storage) -> Sequence[DeadLetter]:
 
 
 def _letter(values: Mapping[str, Any]) -> DeadLetter:
-    blocks = tuple((given, records) for given, records in values["blocks"])
-    return DeadLetter(decision_from(BatchPlanned, values["planned"]), values["error"], blocks)
+    encoded = tuple((name, bytes(data)) for name, data in values["blocks"])
+    return DeadLetter(decision_from(BatchPlanned, values["planned"]), values["error"], encoded)

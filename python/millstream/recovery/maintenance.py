@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from millstream.blocks.block_log import BlockLog, records_of
+from millstream.blocks.block_log import BlockLog
 from millstream.blocks.opening import open_log
 from millstream.environment.storage import Storage
 from millstream.errors import ConfigurationError, FencedError
@@ -61,9 +61,7 @@ def skip_batch(storage: Storage, time_ms: int, reason: str) -> BatchSkipped:
                 hint="`millstream checkpoint show` names the batch that waits; others are done and stay so.",
             )
         wanted = {number for plan in undone.inputs for number in plan.blocks}
-        kept = tuple(
-            (stored.input, records_of(stored.block())) for stored in blocks.stored() if stored.number in wanted
-        )
+        kept = tuple((stored.input, bytes(stored.data)) for stored in blocks.stored() if stored.number in wanted)
         letter = DeadLetter(undone, reason, kept)
         name = keep_dead_letter(storage, letter, limit=2**31)  # A person asked for this one: no limit holds it up.
         skipped = BatchSkipped(time_ms, reason, name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,49 @@ def test_a_batch_that_waits_is_shown_and_can_be_skipped(tmp_path: Path, capsys: 
     main(["checkpoint", "show", str(tmp_path)])
     assert "poison" in capsys.readouterr().out
     assert run(tmp_path, [2, 2, 2])[-1] == [(1, 1), (2, 6)]
+
+
+PROGRAM_WITH_A_CLASS = """
+import dataclasses, sys
+import millstream as ms
+from millstream.testing import ManualClock
+
+@dataclasses.dataclass
+class Reading:
+    value: int
+
+class Crash(BaseException):
+    pass
+
+def refuse(reading):
+    raise Crash if sys.argv[2] == "wait" else ValueError("poison")
+
+clock = ManualClock(10.0)
+ssc = ms.StreamingContext(
+    1.0, name="app", checkpoint=sys.argv[1], environment=ms.Environment(clock), on_failure="skip", batch_retries=0
+)
+readings = ssc.memory_stream(name="readings")
+readings.map(refuse).print()
+ssc.start()
+readings.push(Reading(7))
+clock.advance(1.0)
+ssc.stop(graceful=False)
+"""
+
+
+@pytest.mark.parametrize("end", ["skip", "wait"])
+def test_nobody_needs_the_classes_of_the_program_to_look_at_a_batch_and_skip_it(
+    end: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, place = tmp_path / "app.py", str(tmp_path / "checkpoint")
+    app.write_text(PROGRAM_WITH_A_CLASS)
+    subprocess.run([sys.executable, app, place, end], check=True, capture_output=True, timeout=60)
+    if end == "wait":
+        assert main(["checkpoint", "skip", place, "--batch", "11000", "--reason", "poison"]) == 0
+    for action in ("show", "verify"):
+        capsys.readouterr()
+        assert main(["checkpoint", action, place]) == 0, capsys.readouterr().err
+        assert action == "verify" or "poison" in capsys.readouterr().out
 
 
 def test_save_pins_what_prune_keeps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

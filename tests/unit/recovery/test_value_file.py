@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from millstream.encoding.codec import encode
 from millstream.environment.local_storage import LocalStorage
 from millstream.environment.storage import Storage
 from millstream.errors import CorruptSegmentError, IncompatibleCheckpointError
@@ -19,7 +20,7 @@ from millstream.recovery.value_file import encode_value_file
 
 WRITTEN = CheckpointWritten(1_000, 0, (), 0, 1, {}, {}, {})
 SAVEPOINT = Savepoint("one", Identity("app", "l", 0, "l"), WRITTEN)
-LETTER = DeadLetter(BatchPlanned(2_000, 1_000, 2_000, (InputPlan("in", (1,)),)), "poison", (("in", [13]),))
+LETTER = DeadLetter(BatchPlanned(2_000, 1_000, 2_000, (InputPlan("in", (1,)),)), "poison", (("in", encode([13])),))
 
 
 def keep_savepoint(storage: Storage) -> str:
