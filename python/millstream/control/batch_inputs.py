@@ -40,6 +40,11 @@ class BatchInputs:
         self._reads.update((name, reads) for name, reads in feeds if reads is not None)
         self._blocks: dict[str, dict[int, Block]] = {node.name: {} for node in graph.inputs}
         self._positions = dict(positions)
+        self._reporters = [
+            *((node, node.source.reports) for node in self._sources),
+            *((node, node.feed.reports) for node in graph.inputs if isinstance(node, FeedInput)),
+        ]
+        self._lost: dict[str, int] = {}
 
     def open(self, opened: list[Callable[[], None]]) -> None:
         """Open the sources; what closes each that is open is put into `opened`."""
@@ -123,9 +128,16 @@ class BatchInputs:
                 counts[name] = counts.get(name, 0) + count
         return counts
 
+    def take_lost(self) -> dict[str, int]:
+        """Give, by input, how many records were lost since the last call, as far as known."""
+        lost, self._lost = self._lost, {}
+        return lost
+
     def _post_reports(self) -> None:
-        for node in self._sources:
-            for report in node.source.reports():
+        for node, reports in self._reporters:
+            for report in reports():
+                if report.kind == "lost" and report.records:
+                    self._lost[node.name] = self._lost.get(node.name, 0) + report.records
                 if SourceReported in self._bus.heard:
                     self._bus.post(
                         SourceReported(node.name, report.kind, report.message, report.records, self._clock.wall_ms())

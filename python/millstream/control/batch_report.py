@@ -139,13 +139,20 @@ class BatchReport:
             attempt = max(0, self._attempts - 1)
             self._bus.post(BatchAttemptFailed(self._time_ms, attempt, _text(error), step, output))
 
-    def complete(self, outputs: Mapping[str, Output], read: Mapping[str, int], invalid: Mapping[str, int]) -> None:
+    def complete(
+        self,
+        outputs: Mapping[str, Output],
+        read: Mapping[str, int],
+        invalid: Mapping[str, int],
+        lost: Mapping[str, int],
+    ) -> None:
         """The batch is done.
 
         Args:
             outputs: the output operations of the program, by name.
             read: records of the inputs that only reading could count.
             invalid: how much of each input was no record as it came.
+            lost: how much of each input was lost since the batch before.
         """
         if BatchCompleted in self._bus.heard:
             records, descriptions = self._inputs()
@@ -163,6 +170,7 @@ class BatchReport:
                     ),
                     invalid,
                     self._lags(),
+                    lost,
                 )
             )
 

@@ -258,7 +258,7 @@ class BatchWork:
             self._graph.remembered.add(work.run)
         self.inputs.done(time_ms)
         read = self.inputs.counted_by_reading(work, time_ms)
-        work.report.complete(self._outputs, read, self.inputs.invalid_of(work))
+        work.report.complete(self._outputs, read, self.inputs.invalid_of(work), self.inputs.take_lost())
         self._release(work, time_ms)
         if self._durability is not None and not work.is_resumed:
             self._durability.tell_first(time_ms)

@@ -140,6 +140,8 @@ class BatchCompleted:
         invalid: how much of each input was no record as it came (lines that are not UTF-8 or too long) and was repaired
             or left out, by the name of the input; inputs without any are not in it.
         lags: how many records waited behind the batch when it was planned, as in `BatchSubmitted`.
+        lost: how many records an input has lost by a policy since the batch before was done, as `SourceReported` tells
+            in words, by the name of the input; those of which nobody knows how many are not in it.
     """
 
     batch_time_ms: int
@@ -152,6 +154,7 @@ class BatchCompleted:
     outputs: tuple[OutputCompleted, ...]
     invalid: Mapping[str, int] = field(default_factory=dict)
     lags: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
         """Show it in a notebook."""
@@ -167,6 +170,7 @@ class BatchCompleted:
                 ("processing", f"{self.processing_ms:.1f} ms"),
                 ("attempts", self.attempts),
                 *((f"invalid in {name}", count) for name, count in self.invalid.items()),
+                *((f"lost in {name}", count) for name, count in self.lost.items()),
             ],
         )
 
@@ -393,7 +397,7 @@ class ClockSetBack:
 
 @dataclass(frozen=True, slots=True)
 class SourceReported:
-    """A replayable source tells of something that is no error: the stream goes on.
+    """A source, or a member of a Kafka group, tells of something that is no error: the stream goes on.
 
     Attributes:
         input: the input's name.

@@ -86,8 +86,9 @@ def test_offsets_that_expired_are_passed_over_by_a_policy(
         run.step(2)
         kafka.produce(topic, ["r10"])
         assert run.until(len(seen)) == seen
-        run.until(lambda: bool(run.reports.seen))
+        run.until(lambda: any(batch.lost for batch in run.reports.batches))
     assert [(report.kind, report.records) for report in run.reports.seen] == [("lost", lost)]
+    assert [list(batch.lost.values()) for batch in run.reports.batches if batch.lost] == [[lost]]
 
 
 @pytest.mark.parametrize("policy", ["fail", "earliest"])

@@ -60,6 +60,8 @@ class Member(ms.StreamingListener):
         self.failed: list[str] = []
         self.lags: dict[str, int] = {}
         self.invalid = 0
+        self.lost = 0
+        self.reports: list[ms.SourceReported] = []
         self.ssc = ms.StreamingContext(
             1.0,
             context=context,
@@ -77,6 +79,11 @@ class Member(ms.StreamingListener):
     def on_batch_completed(self, event: ms.BatchCompleted) -> None:
         self.lags = dict(event.lags.get("in", {}))
         self.invalid += event.invalid.get("in", 0)
+
+        self.lost += event.lost.get("in", 0)
+
+    def on_source_reported(self, event: ms.SourceReported) -> None:
+        self.reports.append(event)
 
     def on_receiver_failed(self, event: ms.ReceiverFailed) -> None:
         self.failed.append(event.message)
@@ -256,9 +263,13 @@ def test_offsets_that_expired_are_passed_over_and_told(
         until(lambda: bool(member.failed), member)
         if policy == "latest":
             kafka.produce(topic, ["r10"])
-        until(lambda: count(member) == len(seen), member)
+        until(lambda: count(member) == len(seen) and bool(member.lost), member)
     assert [value for _, value in member.all] == seen
     lost = 4 if policy == "earliest" else 8
+    assert (member.lost, [(report.input, report.kind, report.records) for report in member.reports]) == (
+        lost,
+        [("in", "lost", lost)],
+    )
     assert any(f"{lost} offsets are left out" in message for message in member.failed)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from millstream.model.partition import PartitionData
-from millstream.model.ports.replayable_source import ReplayableSource
+from millstream.model.ports.replayable_source import ReplayableSource, SourceReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,10 @@ class BlockFeed(ABC):
         Called with the blocks of each batch, once or, when its plan is tried again, more often. Must not wait.
         """
         return {}
+
+    def reports(self) -> Sequence[SourceReport]:
+        """Take what happened since the last call. Asked by the driver's thread, after each plan and each batch."""
+        return ()
 
     @abstractmethod
     def hold(self) -> None:

@@ -246,6 +246,7 @@ class KafkaSource(ReplayableSource[Any]):
 
     def reports(self) -> list[SourceReport]:
         """Take what happened since the last call: records that were lost, brokers that do not answer."""
+        self._collect_losses()
         taken, self._reports = self._reports, []
         return taken
 
@@ -352,13 +353,17 @@ class KafkaSource(ReplayableSource[Any]):
                 f"does not answer: {detail}" if failed else f"answers again {detail}"
             )
             self._report(SourceReport("unreachable" if failed else "reachable", message))
+        self._collect_losses()
+        for report in self._planner.reports:
+            self._report(report)
+        self._planner.reports.clear()
+
+    def _collect_losses(self) -> None:
+        """Take what was lost in reading; tasks have told of it by the end of their batch."""
         losses = self._reads.losses.value
         for message, records in losses[self._losses_seen :]:
             self._report(SourceReport("lost", message, records))
         self._losses_seen = len(losses)
-        for report in self._planner.reports:
-            self._report(report)
-        self._planner.reports.clear()
 
     def _report(self, report: SourceReport) -> None:
         log = logger.info if report.kind == "reachable" else logger.warning

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from millstream._core import KafkaClientError
-from millstream.errors import InputFullError
+from millstream.errors import DataError, InputFullError
 from millstream.sources.kafka.group import group_member
 from millstream.sources.kafka.group.group_lags import GroupLags
 from millstream.sources.kafka.group.group_member import GroupMember
@@ -46,8 +46,10 @@ class Group:
 class Watch:
     """Knows topics by one id, no committed offsets, and the offset 0."""
 
+    topic_id = "id"
+
     def describe(self, names: list[str], timeout_s: float) -> Any:
-        return [(name, "id", 2, None, None) for name in names]
+        return [(name, self.topic_id, 2, None, None) for name in names]
 
     def committed(self, wanted: list[Any], timeout_s: float) -> Any:
         return [None for _ in wanted]
@@ -57,15 +59,25 @@ class Watch:
 
 
 class Case:
-    def __init__(self) -> None:
+    def __init__(self, policy: Any = "fail") -> None:
         self.group = Group()
+        self.lost: list[Any] = []
         self.stored: list[Any] = []
         self.reports: list[str] = []
         self.full = False
         group: Any = self.group
-        watch: Any = Watch()
+        self.watch = Watch()
+        watch: Any = self.watch
         self.member = GroupMember(
-            group, watch, GroupPositions(), GroupLags(), self.store, self.reports.append, "earliest", "fail"
+            group,
+            watch,
+            GroupPositions(),
+            GroupLags(),
+            self.store,
+            self.reports.append,
+            self.lost.append,
+            "earliest",
+            policy,
         )
         self.turn(("given", [("t", 0), ("t", 1)], False))
         self.group.told.clear()
@@ -141,3 +153,23 @@ def test_partitions_that_come_back_go_on_where_this_member_was() -> None:
     case = Case()
     case.turn(records(0, 0, 1, 2), ("taken", [("t", 0)], False), ("given", [("t", 0)], False))
     assert case.group.told[-1] == ("assign", [("t", 0, 3)])
+
+
+def test_a_topic_that_was_made_anew_goes_on_from_its_beginning_and_is_told_by_a_policy() -> None:
+    case = Case("earliest")
+    case.turn(records(0, 0, 1))
+    case.watch.topic_id = "other"
+    case.turn(("out_of_range", [("t", 0)], False))
+    [lost] = case.lost
+    assert (lost.kind, lost.records) == ("lost", None)
+    assert "its topic was made anew. It goes on at 0." in lost.message
+    assert ("go_on", [("t", 0, 0)], [("t", 0, 0), ("t", 1, 0)]) in case.group.told
+    case.turn(records(0, 0))
+    assert case.stored[-1] == ([0], {"t[0] other": 1}), "offsets of the old topic are not compared with these"
+
+
+def test_an_offset_that_is_gone_stops_the_member_unless_a_policy_says_otherwise() -> None:
+    case = Case()
+    with pytest.raises(DataError, match="gone before they were read"):
+        case.turn(("out_of_range", [("t", 0)], False))
+    assert case.lost == []

@@ -10,6 +10,7 @@ from millstream.ingest.receiver_feed import ReceiverFeed
 from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.partition import Columns
 from millstream.model.ports.block_feed import Block, BlockStore
+from millstream.model.ports.replayable_source import SourceReport
 from millstream.sources.kafka.decoding import Decoding
 from millstream.sources.kafka.group.group_decoding import GroupDecoding
 from millstream.sources.kafka.group.group_receiver import BLOCK_RECORDS, KafkaGroupReceiver
@@ -63,6 +64,9 @@ class KafkaGroupFeed(ReceiverFeed[Any]):
 
     def lags(self, blocks: Sequence[Block]) -> Mapping[str, int]:
         return self._member.lags.behind(block.position for block in blocks)
+
+    def reports(self) -> Sequence[SourceReport]:
+        return self._member.reports()
 
     def _store(self, columns: Columns, position: Any) -> None:
         self._buffer.store_block(columns, len(columns), position)

@@ -10,6 +10,7 @@ from millstream.environment.clock import SystemClock
 from millstream.environment.logger import logger
 from millstream.errors import DataError, InputFullError
 from millstream.model.partition import Columns
+from millstream.model.ports.replayable_source import SourceReport
 from millstream.sources.kafka.group.group_lags import GroupLags
 from millstream.sources.kafka.group.group_positions import GroupPositions
 from millstream.sources.kafka.kafka_columns import kafka_rows
@@ -51,6 +52,7 @@ class GroupMember:
         lags: told what the member has.
         store: stores a block.
         report: told what the user should know.
+        lose: told what is lost.
         start: of partitions of which nothing is known.
         on_offset_out_of_range: see `OnGroupOffsetOutOfRange`.
     """
@@ -63,6 +65,7 @@ class GroupMember:
         lags: GroupLags,
         store: StoreColumns,
         report: Callable[[str], None],
+        lose: Callable[[SourceReport], None],
         start: GroupStart,
         on_offset_out_of_range: OnGroupOffsetOutOfRange,
     ) -> None:
@@ -72,6 +75,7 @@ class GroupMember:
         self._lags = lags
         self._store = store
         self._report = report
+        self._lose = lose
         self._start: GroupStart = start
         self._on_out_of_range: OnGroupOffsetOutOfRange = on_offset_out_of_range
         self._clock = SystemClock()
@@ -240,8 +244,11 @@ class GroupMember:
             )
         self._positions.name_topic(topic, topic_id)
         then = high if self._on_out_of_range == "latest" else low
-        lost = "" if anew else f" {max(0, then - reached)} offsets are left out."
-        self._report(f"{said} It goes on at {then}.{lost}")
+        # Of a topic that was made anew nobody can say what the old one held.
+        lost = None if anew else max(0, then - reached)
+        message = f"{said} It goes on at {then}." + ("" if lost is None else f" {lost} offsets are left out.")
+        self._lose(SourceReport("lost", message, lost))
+        self._report(message)
         self._reached[topic, number] = then
         self._go_on([(topic, number)])
         self._note_given([(topic, number, then)])

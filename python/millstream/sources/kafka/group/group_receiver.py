@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from millstream.environment.environment import Environment
 from millstream.errors import MillstreamError
 from millstream.model.kafka_client_options import ClientOptions
 from millstream.model.ports.receiver import Receiver
+from millstream.model.ports.replayable_source import SourceReport
 from millstream.sources.kafka.dead_letter_topic import DeadLetterTopic
 from millstream.sources.kafka.group.group_lags import GroupLags
 from millstream.sources.kafka.group.group_member import (
@@ -82,12 +84,18 @@ class KafkaGroupReceiver(Receiver[Any]):
         self._dead_letters = dead_letters
         self._positions = GroupPositions()
         self.lags = GroupLags()
+        self._losses: deque[SourceReport] = deque()
         self._stopping = threading.Event()
         self._ended = threading.Event()
 
     def take_over(self, position: Mapping[str, int] | None) -> None:
         """Be told, before the start, what is durable already."""
         self._positions.take_over(position or {})
+
+    def reports(self) -> list[SourceReport]:
+        """Take what was lost since the last call; from any thread."""
+        # Why one by one: the thread of the member may put another one in meanwhile.
+        return [self._losses.popleft() for _ in range(len(self._losses))]
 
     def on_start(self) -> None:
         stopping, ended = self._stopping, self._ended = threading.Event(), threading.Event()
@@ -136,6 +144,7 @@ class KafkaGroupReceiver(Receiver[Any]):
             self.lags,
             self.store_columns,
             self.report_error,
+            self._losses.append,
             self._start,
             self._on_offset_out_of_range,
         )
