@@ -11,6 +11,7 @@ import millstream as ms
 from millstream.blocks.open_segment import GROUP_HEADER_BYTES, RECORD_HEADER_BYTES
 from millstream.blocks.segment_log import SegmentLog
 from millstream.environment.local_storage import LocalAppendFile, LocalStorage
+from millstream.environment.object_storage import ObjectStorage
 from millstream.environment.storage import Storage
 from millstream.errors import StorageUnavailableError
 from millstream.recovery.checkpoint import JOURNAL_FOLDER, STATE_FOLDER, WAL_FOLDER
@@ -81,10 +82,13 @@ def test_a_day_leaves_no_more_than_the_bound(tmp_path: Path, monkeypatch: pytest
         sizes.append(measured(storage, written))
     ssc.stop()
     journal, wal, state = (max(column) for column in zip(*sizes, strict=True))
+    whole = written.whole_bytes_max
+    print(f"largest in {len(sizes)} batches, bytes: journal {journal}, wal {wal}, state {state} (whole file {whole})")
+    print(f"at the end of the day: journal {sizes[-1][0]}, wal {sizes[-1][1]}, state {sizes[-1][2]}")
     # A bound that is never come near to would hold nothing.
     assert journal > SEGMENT_BYTES
     assert wal >= SEGMENT_BYTES
-    assert state > written.whole_bytes_max > 0
+    assert state > whole > 0
 
 
 def measured(storage: Storage, written: Written) -> tuple[int, int, int]:
@@ -192,3 +196,19 @@ def test_lives_that_end_before_their_checkpoint_is_journalled_leave_one_file_tog
     for _ in range(4):
         live()
         assert len(list((tmp_path / STATE_FOLDER).iterdir())) <= needed + 1
+
+
+def test_what_starts_leave_on_an_object_store() -> None:
+    place, clock, starts = "memory://claims-of-starts", ManualClock(10.0), 6
+    storage = ObjectStorage.open(place)
+    claims: list[int] = []
+    for _ in range(starts):
+        ssc = ms.StreamingContext(1.0, name="claims", checkpoint=place, environment=ms.Environment(clock))
+        ssc.memory_stream(name="numbers").print(0)
+        there = set(storage.names(WAL_FOLDER))
+        ssc.start()
+        (claim,) = set(storage.names(WAL_FOLDER)) - there
+        claims.append(storage.size_bytes(f"{WAL_FOLDER}/{claim}"))
+        ssc.stop()
+    assert claims == [204 + 8 * earlier for earlier in range(starts)]
+    assert sum(claims) <= 204 * starts + 4 * starts**2
