@@ -273,6 +273,25 @@ def test_offsets_that_expired_are_passed_over_and_told(
     assert any(f"{lost} offsets are left out" in message for message in member.failed)
 
 
+def test_a_topic_that_was_made_anew_while_no_member_ran_is_read_from_its_beginning(
+    kafka: KafkaTool, tmp_path: Path
+) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, numbered(0, 10))
+    with Member(kafka, topic, f"g-{topic}", tmp_path) as member:
+        until(lambda: count(member) == 10, member)
+    kafka.delete_topic(topic)
+    anew = KafkaTool(kafka.cluster)
+    anew.topic(name=topic)
+    anew.produce(topic, numbered(100, 112))
+    deadline = time.monotonic() + LIMIT_S
+    while anew.committed(f"g-{topic}", topic) is not None:  # Brokers forget offsets of a topic that is gone, in time.
+        assert time.monotonic() < deadline
+    with Member(anew, topic, f"g-{topic}", tmp_path) as member:
+        until(lambda: count(member) == 12, member)
+    assert [value for _, value in member.all] == numbered(100, 112)
+
+
 def test_offsets_that_expired_fail_the_receiver(kafka: KafkaTool, tmp_path: Path) -> None:
     topic = kafka.topic()
     group = f"g-{topic}"
