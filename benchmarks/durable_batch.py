@@ -1,8 +1,8 @@
 """What durability adds to a batch of one record: the journal on a local disk, without and with state.
 
 The clock is moved by hand, so what is timed is the work of a batch and nothing else. Between batches, in the same run,
-the bytes that a batch writes are written and synced to a preallocated file of their own, once for a program without
-state and twice for one with it: that is what the disk asks for.
+as many bytes as a batch was seen to write are written and synced to a preallocated file of their own, once for a
+program without state and twice for one with it: that is what the disk asks for.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import millstream as ms
 from benchmarks.figures import option, percentile, report
+from millstream.environment.local_storage import LocalAppendFile
 from millstream.model.partition import Partition
 from millstream.model.ports.replayable_source import Plan, ReplayableSource, Split
 from millstream.testing import ManualClock
@@ -89,14 +91,34 @@ def run(batches: int, *, stateful: bool, durable: bool, raw: RawFile | None = No
     return times, raw_times
 
 
+def bytes_of_batch(*, stateful: bool) -> int:
+    """Give how many bytes a batch writes to the journal, the mean of some."""
+    batches, written = 200, 0
+    append = LocalAppendFile.append
+
+    def counting(file: LocalAppendFile, pieces: Sequence[bytes | memoryview]) -> None:
+        nonlocal written
+        written += sum(memoryview(piece).nbytes for piece in pieces)
+        append(file, pieces)
+
+    LocalAppendFile.append = counting  # type: ignore[method-assign,assignment]
+    try:
+        run(batches, stateful=stateful, durable=True)
+    finally:
+        LocalAppendFile.append = append  # type: ignore[method-assign]
+    return written // batches
+
+
 def figures(batches: int, *, stateful: bool) -> dict[str, float]:
     """Measure a program with its peers."""
     what, syncs = ("with state", 2) if stateful else ("stateless", 1)
+    written = bytes_of_batch(stateful=stateful)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        raw = RawFile(folder, 400 * syncs, syncs)
+        raw = RawFile(folder, written, syncs)
         durable, disk = run(batches, stateful=stateful, durable=True, raw=raw)
     plain, _ = run(batches, stateful=stateful, durable=False)
     return {
+        f"{what}: bytes that a batch writes": written,
         f"{what}: durable p50 ms": percentile(durable, 0.5),
         f"{what}: {syncs} raw sync(s) p50 ms": percentile(disk, 0.5),
         f"{what}: p50 ms above the raw syncs (target <= 0.3)": percentile(durable, 0.5) - percentile(disk, 0.5),
