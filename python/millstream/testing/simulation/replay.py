@@ -10,6 +10,7 @@ from millstream.context.streaming_context import StreamingContext
 from millstream.control.facts import BatchDue
 from millstream.environment.environment import Environment
 from millstream.environment.rng import seeded_rng
+from millstream.graph.outputs import Output, SinkOutput
 from millstream.model.batch import Batch
 from millstream.model.partition import Partition
 from millstream.model.ports.block_feed import Block, BlockFeed, FeedEvent
@@ -77,6 +78,7 @@ class _Replay(Connections):
         self.batches = batches
         self.outputs: dict[str, dict[int, list[Any]]] = {}
         self.states: dict[int, StateImage] = {}
+        self._elsewhere: dict[str, dict[int, list[Any]]] = {}
         self.clock = SimulatedClock()
         self._world = world
         self._storage = SimulatedStorage(seeded_rng(0))
@@ -97,15 +99,24 @@ class _Replay(Connections):
         )
         self._world.program(ssc, self)
         self._starts += 1
-        # What a program writes to elsewhere is outside of the simulation, and would get everything twice.
         graph = ssc.program.graph
-        graph.outputs[:] = [output for output in graph.outputs if isinstance(getattr(output, "sink", None), _Collected)]
+        graph.outputs[:] = map(self._kept_inside, graph.outputs)
         ssc.start()
         watch_done(ssc, self._done)
         self.clock.advance(0.0)
         # Which of the overdue times of slides have batches is given, and not to be decided anew.
         admission = self._driver._machine._admission
         admission.grid = replace(admission.grid, slides_ms=())
+
+    def _kept_inside(self, output: Output) -> Output:
+        """Have an output to elsewhere, which is outside of the simulation and would get everything twice, give nothing.
+
+        Why not leave it out: what stands before it would not be computed, and its state not be that of the program.
+        """
+        if isinstance(getattr(output, "sink", None), _Collected):
+            return output
+        rows = self._elsewhere.setdefault(output.name, {})
+        return SinkOutput(output.node, _Collected(output.name, rows), output.name, output.label)
 
     def _done(self, done: DoneBatch) -> None:
         self.states[done.time_ms] = done.image()
