@@ -145,27 +145,6 @@ def test_the_files_that_a_document_names_exist(document: Path) -> None:
     assert [path for path in named if not Path(REPOSITORY, path).exists()] == []
 
 
-TEST = re.compile(r"`(tests/[\w./-]+\.py)::(\w+)`")
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
-def test_the_tests_that_a_document_names_exist(document: Path) -> None:
-    named = TEST.findall(document.read_text())
-    assert [f"{path}::{test}" for path, test in named if not _has_test(Path(REPOSITORY, path), test)] == []
-
-
-def _has_test(file: Path, test: str) -> bool:
-    return test.startswith("test_") and file.exists() and f"def {test}(" in file.read_text()
-
-
-def test_each_change_that_a_program_survives_names_what_shows_it() -> None:
-    text = Path(REPOSITORY, "docs", "upgrading.md").read_text()
-    table = text.partition("| change | what happens | shown by |\n")[2].partition("\n\n")[0]
-    rows = table.splitlines()[1:]
-    assert len(rows) >= 20
-    assert [row for row in rows if not TEST.search(row.split(" | ")[-1])] == []
-
-
 def test_the_map_shows_every_room() -> None:
     text = Path(REPOSITORY, "ARCHITECTURE.md").read_text()
     package = Path(REPOSITORY, "python", "millstream")

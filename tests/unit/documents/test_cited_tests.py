@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 
-DOCUMENTS = ["docs/fault-tolerance.md", "docs/recovery.md"]
+DOCUMENTS = ["docs/fault-tolerance.md", "docs/recovery.md", "docs/upgrading.md"]
 
 CITED = re.compile(r"`(tests/[\w/]+(?:\.py)?)?(?:::(\w+))?`")
 """A file, a folder, `file::test`, or `::test` for another test of the file named before."""
@@ -55,3 +55,11 @@ def test_every_guarantee_has_a_test_by_name() -> None:
     guarantees = [row for row in rows if not row.startswith(("| input |", "| output |"))]
     assert [row for row in guarantees if not any(test for _, test in cited(row))] == []
     assert [row for row in guarantees if any(test is None for _, test in cited(row))] == []
+
+
+def test_each_change_that_a_program_survives_names_what_shows_it() -> None:
+    text = (ROOT / "docs/upgrading.md").read_text()
+    table = text.partition("| change | what happens | shown by |\n")[2].partition("\n\n")[0]
+    rows = table.splitlines()[1:]
+    assert len(rows) >= 20
+    assert [row for row in rows if not any(test for _, test in cited(row.split(" | ")[-1]))] == []
