@@ -60,6 +60,7 @@ from millstream.environment.logger import logger
 from millstream.environment.loop import Loop
 from millstream.environment.process_tuning import ProcessTuning
 from millstream.environment.steady_clock import SteadyClock
+from millstream.errors import MillstreamError
 from millstream.model.batch import Batch
 from millstream.model.ports.block_feed import Block
 from millstream.observe.event_bus import EventBus
@@ -314,7 +315,7 @@ class Driver:
             step,
             instruction.delay_ms,
             type(error).__name__,
-            error,
+            error.message if isinstance(error, MillstreamError) else error,
         )
         self._at(self._clock.wall_ms() + instruction.delay_ms, RetryDue(instruction.time_ms))
 
