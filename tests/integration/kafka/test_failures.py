@@ -373,6 +373,12 @@ def test_a_leader_that_dies_hands_over(three_brokers: KafkaCluster) -> None:
         sink.commit(batch, [sink.stage(batch, 0, Partition([f"{time_ms}-{number}" for number in range(100)]))])
 
     write(1_000)
+    writer = sink._transactional
+    assert writer is not None
+    assert writer._producer is not None
+    assert writer._producer.replicas(sink.note()["control_topic"], 10.0) == (3, 3), (
+        "of brokers and of the control topic"
+    )
     with KafkaRun(three_brokers.servers, topics=[topic], shape=lambda r: (r.partition, r.value.decode())) as run:
         for partition in range(3):
             tool.produce(topic, numbered(0, 50), partition)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import struct
+from collections.abc import Callable, Iterator
 from functools import partial
 from operator import eq
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException, Producer
-from tests.integration.kafka.kafka_reader import commits, values
+from tests.integration.kafka.kafka_reader import commits, read_topic, values
 from tests.servers.kafka.kafka_line import KafkaLine, Loss
 from tests.servers.kafka.kafka_tool import KafkaTool
 
@@ -97,10 +99,74 @@ def test_a_commit_whose_connection_breaks_is_repeated_on_the_same_producer(
     output: Output, line: KafkaLine, loss: Loss
 ) -> None:
     sink, _ = output.opened(servers=line.servers)
+    writer = sink._transactional
+    assert writer is not None
+    producer = writer._producer
     line.lose(loss, stay_down=False)
     write(sink, T1, "a")
     assert line.lost.is_set()
+    assert writer._producer is producer
     assert output.seen() == ["a"]
+
+
+class Commits:
+    """A producer whose commits are counted; the second one is told of before it begins."""
+
+    def __init__(self, producer: Any, before_second: Callable[[], None]) -> None:
+        self._producer = producer
+        self._before_second = before_second
+        self.count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def commit_transaction(self, timeout_s: float) -> None:
+        self.count += 1
+        if self.count == 2:
+            self._before_second()
+        self._producer.commit_transaction(timeout_s)
+
+
+def test_a_commit_that_takes_longer_than_a_call_is_called_again_on_the_same_producer(
+    output: Output, line: KafkaLine
+) -> None:
+    sink, _ = output.opened(servers=line.servers, write_timeout=6.0)
+    writer = sink._transactional
+    assert writer is not None
+    producer: Any = Commits(writer._producer, line.release)
+    writer._producer = producer
+    # The first call ends after a third of the timeout, without an answer.
+    line.hold(60.0)
+    write(sink, T1, "a")
+    assert producer.count >= 2
+    assert writer._producer is producer
+    write(sink, T2, "b")
+    assert output.seen() == ["a", "b"]
+    assert [newest_ms for _, newest_ms in commits(output.kafka, output.control)] == [None, T1, T2]
+
+
+def test_the_transaction_begins_when_the_output_is_complete(output: Output) -> None:
+    sink, _ = output.opened()
+    write(sink, T1, "a")
+    assert output.seen() == ["a"]
+    assert commits(output.kafka, output.control)[-1] == (1, T1)  # From here on the ends of transactions are written.
+    ends = [output.kafka.end(topic) for topic in (output.topic, output.control)]
+    batch = Batch(T2)
+    receipts = [sink.stage(batch, partition, Partition([f"b{partition}"])) for partition in range(3)]
+    # Records of an open transaction would count.
+    assert [output.kafka.end(topic) for topic in (output.topic, output.control)] == ends
+    assert values(output.kafka.servers, output.topic, isolation="read_uncommitted") == ["a"]
+    sink.commit(batch, receipts)
+    assert output.seen() == ["a", "b0", "b1", "b2"]
+
+
+def test_brokers_end_a_transaction_after_ten_seconds_by_default(output: Output) -> None:
+    output.opened()
+    name = output.note["transactional_id"].encode()
+    states = [seen for seen in read_topic(output.kafka.servers, "__transaction_state") if name in (seen.key or b"")]
+    # Version, id and epoch of the producer come before the timeout, in milliseconds.
+    _, _, _, timeout_ms = struct.unpack_from(">hqhi", states[-1].value or b"")
+    assert timeout_ms == 10_000
 
 
 def test_a_crash_after_a_commit_that_nobody_heard_of_does_not_repeat_it(output: Output, line: KafkaLine) -> None:
@@ -134,6 +200,27 @@ def test_a_driver_that_is_fenced_and_holds_its_claim_goes_on_with_a_new_producer
     # The brokers do the same to the producer of a transaction that times out.
     output.kafka.transaction(output.note["transactional_id"])
     write(sink, T2, "b")
+    write(sink, T2, "b")
+    assert output.seen() == ["a", "b"]
+
+
+def test_a_driver_whose_producers_are_all_fenced_says_so_and_goes_on_later(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, _ = output.opened()
+    write(sink, T1, "a")
+    writer = sink._transactional
+    assert writer is not None
+
+    def fence(_: Any) -> None:
+        output.kafka.transaction(output.note["transactional_id"])
+
+    fence(None)
+    with monkeypatch.context() as patch:
+        # Somebody who is no driver takes the id each time, between taking over and writing.
+        patch.setattr(writer, "_check_claim", fence)
+        with pytest.raises(SinkUnavailableError, match="fences one producer of this output after the other"):
+            write(sink, T2, "b")
     write(sink, T2, "b")
     assert output.seen() == ["a", "b"]
 
@@ -248,6 +335,22 @@ def test_of_a_batch_with_a_record_that_is_too_large_nothing_is_seen(kafka: Kafka
     write(sink, T1, ("small", "x"))
     assert output.seen() == ["x"]
     assert output.opened(2)[1] == T1
+
+
+def test_a_transaction_that_cannot_be_aborted_is_ended_by_the_next_producer(
+    kafka: KafkaTool, line: KafkaLine, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = Output(kafka)
+    output.topic = kafka.topic(max_message_bytes="100000")
+    sink, _ = output.opened(servers=line.servers, write_timeout=1.5)
+    line.lose("request")
+    with caplog.at_level(logging.INFO), pytest.raises(DataError, match="does not take a record"):
+        write(sink, T1, ("small", "x"), ("large", "y" * 500_000))
+    assert line.lost.is_set()
+    assert "could not be aborted" in caplog.text
+    line.mend()
+    write(sink, T1, ("small", "x"))
+    assert output.seen() == ["x"]
 
 
 class Outputs:

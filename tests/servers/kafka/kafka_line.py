@@ -35,6 +35,7 @@ class KafkaLine:
         self.lost = threading.Event()
         self._wanted: tuple[int, Loss, bool] | None = None
         self._held: tuple[int, float] | None = None
+        self._released = threading.Event()
         self._is_down = self._stays_down = False
         self._answer_lost: socket.socket | None = None
         self._ends: set[socket.socket] = set()
@@ -51,8 +52,14 @@ class KafkaLine:
         self._wanted = (request, loss, stay_down)
 
     def hold(self, seconds: float, *, request: int = END_TXN) -> None:
-        """Pass requests of a kind on only when so much time is over."""
+        """Pass requests of a kind on only when so much time is over, or with `release`."""
+        self._released.clear()
         self._held = (request, time.monotonic() + seconds)
+
+    def release(self) -> None:
+        """Pass on what is held."""
+        self._held = None
+        self._released.set()
 
     def mend(self) -> None:
         """Let clients through again."""
@@ -93,7 +100,7 @@ class KafkaLine:
                 continue
             held = self._held
             if held is not None and _kind(frame) == held[0]:
-                threading.Event().wait(max(0.0, held[1] - time.monotonic()))
+                self._released.wait(max(0.0, held[1] - time.monotonic()))
             _send(broker, frame)
         _close(broker)
 
