@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import millstream as ms
 from millstream.environment.local_storage import LocalStorage
 from millstream.errors import ConfigurationError, DataError, SinkUnavailableError, UserCodeError
 from millstream.recovery.dead_letters import read_dead_letters
+from millstream.recovery.maintenance import skip_batch
 from millstream.testing import ManualClock
 
 POISON = 13
@@ -121,3 +122,77 @@ def test_an_outage_is_not_skipped(tmp_path: Path) -> None:
 def test_skipping_needs_a_place_to_keep_what_is_skipped() -> None:
     with pytest.raises(ConfigurationError, match="checkpoint"):
         ms.StreamingContext(1.0, on_failure="skip")
+
+
+class Table(ms.Sink[int]):
+    """Commits a batch in one step; refuses numbers, where it does."""
+
+    def __init__(self, name: str, refused: frozenset[int] = frozenset()) -> None:
+        self.name = name
+        self.refused = refused
+        self.batches: dict[int, list[int]] = {}
+
+    @property
+    def numbers(self) -> list[list[int]]:
+        """What the batches had that had anything."""
+        return [rows for rows in self.batches.values() if rows]
+
+    def open(self, lineage: ms.SinkLineage) -> int | None:
+        return max(self.batches, default=None)
+
+    def stage(self, batch: ms.Batch, partition: int, data: ms.Partition[int]) -> Any:
+        return list(data.rows())
+
+    def commit(self, batch: ms.Batch, receipts: Sequence[Any]) -> None:
+        rows = [row for receipt in receipts for row in receipt]
+        if self.refused & set(rows):
+            raise ValueError("poison")
+        self.batches[batch.time_ms] = rows
+
+    def discard(self, batch: ms.Batch, receipts: Sequence[Any]) -> None: ...
+
+
+def two_tables(
+    clock: ManualClock, path: Path, first: Table, second: Table, **options: Any
+) -> tuple[ms.StreamingContext, Any]:
+    ssc = ms.StreamingContext(
+        1.0, name="app", checkpoint=path, on_failure="skip", environment=ms.Environment(clock), **options
+    )
+    numbers = ssc.memory_stream(name="numbers")
+    numbers.write_to(first, name="first")
+    numbers.write_to(second, name="second")
+    ssc.start()
+    return ssc, numbers
+
+
+def test_a_batch_that_one_of_two_sinks_has_is_not_skipped(tmp_path: Path) -> None:
+    clock, first, second = ManualClock(10.0), Table("first"), Table("second", frozenset({POISON}))
+    ssc, stream = two_tables(clock, tmp_path, first, second)
+    feed(clock, stream, [1, POISON])
+    with pytest.raises(UserCodeError, match="poison"):
+        ssc.await_termination(0)
+    assert (first.numbers, second.numbers) == ([[1], [POISON]], [[1]])
+    assert list(read_dead_letters(LocalStorage(tmp_path))) == []
+    second.refused = frozenset()
+    ssc, stream = two_tables(clock, tmp_path, first, second)
+    feed(clock, stream, [2])
+    ssc.stop()
+    assert first.numbers == second.numbers == [[1], [POISON], [2]]
+
+
+@pytest.mark.parametrize("policy", ["fail", "accept"])
+def test_a_batch_skipped_by_hand_that_a_sink_has_is_told(tmp_path: Path, policy: str) -> None:
+    clock, first, second = ManualClock(10.0), Table("first"), Table("second", frozenset({POISON}))
+    ssc, stream = two_tables(clock, tmp_path, first, second)
+    feed(clock, stream, [1, POISON])
+    assert ssc.state == "stopped"
+    skipped = skip_batch(LocalStorage(tmp_path), max(first.batches), "poison")
+    if policy == "fail":
+        with pytest.raises(DataError, match="was skipped, but a sink has committed it"):
+            two_tables(clock, tmp_path, first, second)
+        return
+    ssc, stream = two_tables(clock, tmp_path, first, second, on_divergence=policy)
+    feed(clock, stream, [2])
+    ssc.stop()
+    assert skipped.time_ms not in second.batches
+    assert (first.numbers, second.numbers) == ([[1], [POISON], [2]], [[1], [2]])

@@ -34,6 +34,35 @@ def test_a_file_is_created_once(storage: LocalStorage) -> None:
     assert storage.names(UNFINISHED) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names descriptors through /proc")
+def test_the_name_of_a_file_is_durable_before_anybody_hears_of_it(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    fsync, link = os.fsync, os.link
+
+    def noted_fsync(descriptor: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{descriptor}").removeprefix(str(storage.place))
+        steps.append(f"sync {path} {' '.join(storage.names(path.strip('/')))}".strip())
+        fsync(descriptor)
+
+    def noted_link(source: str, target: str) -> None:
+        steps.append(f"link {target.removeprefix(str(storage.place))}")
+        link(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "link", noted_link)
+    storage.create("state/1", b"data")
+    assert steps[-2:] == ["link /state/1", "sync /state 1"]
+    assert "sync" in steps  # Of the folder that holds the new one.
+    steps.clear()
+    storage.append_file("journal/1", size_bytes=4_096).close()
+    assert steps[-1] == "sync /journal 1"
+    steps.clear()
+    storage.remove("state/1")
+    assert steps == ["sync /state"]
+
+
 def test_a_file_appears_whole_or_not_at_all(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.create("1", b"first")
 
