@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import millstream as ms
 from benchmarks.figures import option, percentile, report
@@ -101,11 +102,8 @@ def bytes_of_batch(*, stateful: bool) -> int:
         written += sum(memoryview(piece).nbytes for piece in pieces)
         append(file, pieces)
 
-    LocalAppendFile.append = counting  # type: ignore[method-assign,assignment]
-    try:
+    with patch.object(LocalAppendFile, "append", counting):
         run(batches, stateful=stateful, durable=True)
-    finally:
-        LocalAppendFile.append = append  # type: ignore[method-assign]
     return written // batches
 
 

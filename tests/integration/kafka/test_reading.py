@@ -79,7 +79,10 @@ def test_it_begins_at_given_offsets(kafka: KafkaTool) -> None:
     topic = kafka.topic(2)
     for partition in range(2):
         kafka.produce(topic, numbered(0, 5), partition)
-    shape = lambda record: (record.partition, record.offset)  # noqa: E731
+
+    def shape(record: Any) -> Any:
+        return (record.partition, record.offset)
+
     with KafkaRun(kafka.servers, topics=[topic], start={0: 3, 1: 5}, shape=shape) as run:
         assert run.until(2) == [(0, 3), (0, 4)]
     with KafkaRun(kafka.servers, topics=[topic], start={(topic, 0): 5, (topic, 1): 4}, shape=shape) as run:
@@ -117,7 +120,10 @@ def test_topics_that_come_later_match_a_pattern(kafka: KafkaTool) -> None:
     first = kafka.topic()
     kafka.topic(name=f"other-{first}")
     kafka.produce(first, ["first"])
-    shape = lambda record: (record.topic, record.value.decode())  # noqa: E731
+
+    def shape(record: Any) -> Any:
+        return (record.topic, record.value.decode())
+
     with KafkaRun(kafka.servers, pattern=f"{kafka.prefix}-.*", start="earliest", shape=shape, refresh=0.1) as run:
         assert run.until(1) == [(first, "first")]
         second = kafka.topic(2)
@@ -127,7 +133,10 @@ def test_topics_that_come_later_match_a_pattern(kafka: KafkaTool) -> None:
 
 def test_several_topics_and_partitions_that_are_added(kafka: KafkaTool) -> None:
     one, two = kafka.topic(), kafka.topic()
-    shape = lambda record: (record.topic, record.partition, record.value.decode())  # noqa: E731
+
+    def shape(record: Any) -> Any:
+        return (record.topic, record.partition, record.value.decode())
+
     with KafkaRun(kafka.servers, topics=[one, two], shape=shape, refresh=0.1) as run:
         kafka.produce(one, ["a"])
         kafka.produce(two, ["b"])
@@ -151,7 +160,10 @@ def test_a_batch_takes_no_more_than_its_limit_and_each_partition_its_share(kafka
     topic = kafka.topic(3)
     kafka.produce(topic, numbered(0, 90), 0)
     kafka.produce(topic, numbered(0, 10), 1)
-    shape = lambda record: (record.partition, record.offset)  # noqa: E731
+
+    def shape(record: Any) -> Any:
+        return (record.partition, record.offset)
+
     with KafkaRun(kafka.servers, topics=[topic], start="earliest", max_records_per_batch=20, shape=shape) as run:
         seen = run.until(100)
     assert all(len(batch) <= 20 for batch in run.rows)
@@ -163,7 +175,10 @@ def test_with_nothing_set_the_first_batch_of_a_backlog_is_bounded(kafka: KafkaTo
     topic = kafka.topic(2)
     kafka.produce(topic, ["x"] * 20_000, 0)
     kafka.produce(topic, ["x"] * 10_000, 1)
-    shape = lambda record: (record.partition, record.offset)  # noqa: E731
+
+    def shape(record: Any) -> Any:
+        return (record.partition, record.offset)
+
     with KafkaRun(kafka.servers, topics=[topic], start="earliest", shape=shape) as run:
         seen = run.until(30_000)
     batches = [batch for batch in run.rows if batch]
@@ -271,7 +286,9 @@ def test_a_compacted_topic(kafka: KafkaTool) -> None:
     )
     for turn in range(3):
         kafka.produce(topic, [(f"k{number}", f"{turn}") for number in range(50)])
-    shape = lambda record: (record.key.decode(), record.offset)  # noqa: E731
+
+    def shape(record: Any) -> Any:
+        return (record.key.decode(), record.offset)
 
     def read() -> list[tuple[str, int]]:
         with KafkaRun(kafka.servers, topics=[topic], start="earliest", shape=shape) as run:
